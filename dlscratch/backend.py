@@ -1,0 +1,84 @@
+"""Array module, dtype, seeded generators and thread limits: the only place that knows about devices."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from contextlib import AbstractContextManager
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import threadpoolctl
+
+Array = npt.NDArray[Any]
+
+DEFAULT_DTYPE = np.dtype(np.float32)
+
+
+def array_module(array: object) -> ModuleType:
+    """The module that made an array: NumPy, or CuPy for an array on a GPU."""
+    if type(array).__module__.partition(".")[0] == "cupy":
+        import cupy  # type: ignore[import-not-found,unused-ignore]
+
+        return cupy  # type: ignore[no-any-return,unused-ignore]
+    return np
+
+
+def as_array(value: object, dtype: npt.DTypeLike | None = None) -> Array:
+    """A new array of `value`: float32 for Python numbers and lists, the array's own dtype for arrays."""
+    if isinstance(value, np.ndarray | np.generic):
+        return np.array(value, dtype=dtype)
+    if array_module(value) is not np:
+        return array_module(value).array(value, dtype=dtype)  # type: ignore[no-any-return]
+    if dtype is None:
+        array = np.asarray(value)
+        dtype = DEFAULT_DTYPE if array.dtype.kind in "iuf" else array.dtype
+    return np.array(value, dtype=dtype)
+
+
+def generator(seed: int, *purpose: str | int) -> np.random.Generator:
+    """A PCG64 generator for one purpose of one run: `generator(0, "init")` and `generator(0, "order", 3)` are
+    independent streams, and adding a purpose never shifts the numbers of another.
+    """
+    words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in purpose]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
+
+
+def generator_state(rng: np.random.Generator) -> dict[str, Any]:
+    """The generator's state as plain numbers and text, fit for JSON."""
+    return dict(rng.bit_generator.state)
+
+
+def set_generator_state(rng: np.random.Generator, state: dict[str, Any]) -> None:
+    """Continue a generator from `generator_state`."""
+    rng.bit_generator.state = state
+
+
+def cpu_count() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def limit_threads(threads: int | None) -> AbstractContextManager[Any]:
+    """A context in which BLAS uses at most `threads` threads (None: as it likes)."""
+    limits: AbstractContextManager[Any] = threadpoolctl.threadpool_limits(limits=threads)
+    return limits
+
+
+def blas_description() -> str:
+    """The BLAS that NumPy runs on, e.g. `openblas 0.3.31 SkylakeX, 2 threads`."""
+    for library in threadpoolctl.threadpool_info():
+        if library["user_api"] == "blas":
+            name, version = library["internal_api"], library["version"]
+            return f"{name} {version} {library.get('architecture', '')}, {library['num_threads']} threads"
+    return "unknown"
+
+
+def read_only(array: Array) -> Array:
+    """A view that refuses to be written through (CuPy has no such views: there it is the array itself)."""
+    view = array.view()
+    if isinstance(view, np.ndarray):
+        view.flags.writeable = False
+    return view

@@ -1,0 +1,220 @@
+"""YAML text -> a tree of nodes with places, within limits: the rules of positions.py are enforced here.
+
+PyYAML scans and parses (without recursion); the tree is built here, because its own composer and resolver know
+neither limits nor YAML 1.2, and a tag that is never resolved cannot run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import yaml
+
+MAX_NODES = 10_000
+MAX_DEPTH = 50
+
+INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
+FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+WORDS: dict[str, Any] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+    **dict.fromkeys([".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"], float("inf")),
+    **dict.fromkeys(["-.inf", "-.Inf", "-.INF"], float("-inf")),
+    **dict.fromkeys([".nan", ".NaN", ".NAN"], float("nan")),
+}
+
+# What PyYAML says, what we say instead, and whether the fault lies where the construct began.
+SYNTAX = [
+    (r"mapping values are not allowed", 'a ":" cannot stand here; check the indentation, or quote the text', False),
+    (r"found character '\\t'", "a tab cannot stand here; indent with spaces", False),
+    (r"found character '(.)'", r'text cannot begin with "\1"; put it in quotes', False),
+    (r"could not find expected ':'", 'a ":" is missing after this key', True),
+    (r"expected <block end>", "this does not fit the lines above; check the indentation", False),
+    (r"expected ',' or '(.)'", r'a "\1" or a comma is missing for the bracket that opens here', True),
+    (r"found unexpected (end of stream|document separator)", "this quote is not closed", True),
+]
+
+Place = tuple[int, int]  # line and column, from 1
+
+
+class SyntaxProblem(NamedTuple):
+    """One thing that is wrong with the YAML."""
+
+    place: Place
+    path: tuple[str | int, ...]
+    what: str
+
+
+class _StopError(Exception):
+    """A problem that cannot be read past."""
+
+
+@dataclass(slots=True)
+class Node:
+    """A scalar, a list of nodes, or a mapping of key -> (place of the key, node).
+
+    `size` counts its values with aliases written out, `height` its levels.
+    """
+
+    value: Any
+    place: Place
+    size: int = 1
+    height: int = 1
+
+
+def compose(text: str, problems: list[SyntaxProblem]) -> Node:
+    """The root of the one document in `text` (null where there is none); appends what is wrong to `problems`."""
+    composer = _Composer(problems)
+    try:
+        return composer.document(yaml.parse(text, Loader=yaml.SafeLoader))
+    except _StopError as stop:
+        problems[:] = [stop.args[0]]
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = before.count("\n") + 1, len(before) - before.rfind("\n")
+        problems[:] = [SyntaxProblem(place, (), f"the character U+{ord(text[error.position]):04X} is not allowed")]
+    except yaml.MarkedYAMLError as error:
+        problems[:] = [_in_our_words(error)]
+    return Node(None, (1, 1))
+
+
+def plain_scalar(text: str) -> Any:
+    """The value of text without quotes; ValueError for an integer that is too long for Python."""
+    if text in WORDS:
+        return WORDS[text]
+    if INTEGER.match(text):
+        return int(text)
+    return float(text) if FLOAT.match(text) else text
+
+
+def _in_our_words(error: yaml.MarkedYAMLError) -> SyntaxProblem:
+    mark, what = error.problem_mark, f"not valid YAML: {error.problem}".replace(r"'\x00'", "the end")
+    for pattern, ours, at_start in SYNTAX:
+        if match := re.match(pattern, error.problem or ""):
+            mark, what = (error.context_mark or mark) if at_start else mark, match.expand(ours)
+            break
+    return SyntaxProblem((mark.line + 1, mark.column + 1) if mark else (1, 1), (), what)
+
+
+def _place(event: yaml.Event) -> Place:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+class _Composer:
+    """Events -> nodes. What can be read past goes to `problems`, so that one run tells all of it."""
+
+    def __init__(self, problems: list[SyntaxProblem]) -> None:
+        self.problems = problems
+        self.events: Iterator[Any] = iter(())
+        self.anchors: dict[str, Node | None] = {}
+
+    def document(self, events: Iterator[Any]) -> Node:
+        self.events = events
+        next(events)  # the stream begins
+        if isinstance(next(events), yaml.StreamEndEvent):
+            return Node(None, (1, 1))
+        root = self.node(next(events), (), 1)
+        next(events)  # the document ends
+        if not isinstance(after := next(events), yaml.StreamEndEvent):
+            self.stop(after, 'a second document begins here; remove this "---" or what follows')
+        return root
+
+    def node(self, event: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        if isinstance(event, yaml.AliasEvent):
+            return self.alias(event, path, depth)
+        if depth > MAX_DEPTH:
+            self.stop(event, f"nested deeper than {MAX_DEPTH} levels")
+        if event.tag is not None:
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self.problem(event, path, f'the tag "{tag}" is not allowed; remove it')
+        if event.anchor is not None:
+            self.anchors[event.anchor] = None  # known, but not complete: an alias to it would never end
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(self.scalar(event, path), _place(event))
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self.sequence(event, path, depth)
+        else:
+            node = self.mapping(event, path, depth)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def alias(self, event: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        node = self.anchors.get(event.anchor)
+        if node is None:
+            why = "stands inside its own anchor" if event.anchor in self.anchors else "has no anchor before it"
+            self.problem(event, path, f"the alias *{event.anchor} {why} &{event.anchor}")
+            return Node(None, _place(event))
+        if depth + node.height - 1 > MAX_DEPTH:
+            self.stop(event, f"nested deeper than {MAX_DEPTH} levels")
+        return node
+
+    def scalar(self, event: yaml.ScalarEvent, path: tuple[str | int, ...]) -> Any:
+        text: str = event.value
+        if not event.implicit[0]:  # in quotes, or a block of text
+            return text
+        try:
+            return plain_scalar(text)
+        except ValueError:  # Python converts 4,300 digits at most: the time grows with their square
+            self.problem(event, path, f"a number of {len(text):,} digits is too long")
+            return 0
+
+    def sequence(self, start: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        node = Node([], _place(start))
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            item = self.node(event, (*path, len(node.value)), depth + 1)
+            self.grow(node, item, event)
+            node.value.append(item)
+        return node
+
+    def mapping(self, start: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        node, merged = Node({}, _place(start)), {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.key(event, path, depth)
+            value = self.node(next(self.events), (*path, key), depth + 1)
+            self.grow(node, value, event)
+            if key == "<<" and getattr(event, "implicit", (False,))[0]:
+                merged = {**self.merged(value, event, path), **merged}
+            elif key in node.value:
+                line, column = node.value[key][0]
+                self.problem(event, (*path, key), f"given twice; the first is in line {line}, column {column}")
+            else:
+                node.value[key] = (_place(event), value)
+        node.value = {**merged, **node.value}
+        return node
+
+    def key(self, event: Any, path: tuple[str | int, ...], depth: int) -> str:
+        """The text of a key; any other key is a problem, and something unlike every other key stands in for it."""
+        value = self.node(event, path, depth + 1).value
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list | dict):
+            self.problem(event, path, "a list or mapping cannot be a key; a key is text")
+        else:
+            text = getattr(event, "value", "")
+            self.problem(event, path, f'the key {text or "null"} is not text; put it in quotes: "{text}"')
+        return "{}:{}".format(*_place(event))
+
+    def merged(self, value: Node, event: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
+        """The entries that `<<: *one` or `<<: [*one, *two]` brings in; of equal keys the first wins."""
+        sources = value.value if isinstance(value.value, list) else [value]
+        if not all(isinstance(source.value, dict) for source in sources):
+            self.problem(event, (*path, "<<"), "expected an alias of a mapping, such as *defaults, or a list of them")
+            return {}
+        return {key: entry for source in reversed(sources) for key, entry in source.value.items()}
+
+    def grow(self, node: Node, child: Node, event: Any) -> None:
+        node.size += child.size
+        node.height = max(node.height, child.height + 1)
+        if node.size > MAX_NODES:
+            self.stop(event, f"more than {MAX_NODES:,} values, counted with every alias written out")
+
+    def problem(self, event: Any, path: tuple[str | int, ...], what: str) -> None:
+        self.problems.append(SyntaxProblem(_place(event), path, what))
+
+    def stop(self, event: Any, what: str) -> None:
+        raise _StopError(SyntaxProblem(_place(event), (), what))

@@ -1,0 +1,108 @@
+"""One column of a CSV while it is read: numbers until a cell is text, then codes of categories."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from dlscratch.backend import Array
+from dlscratch.datasets.tables import Categories, Column
+
+
+def number(cell: str) -> float:
+    """The float64 nearest to a cell; ValueError where it is text (`1_000` is: only Python reads it as a number)."""
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number."""
+    try:
+        number(cell)
+    except ValueError:
+        return False
+    return True
+
+
+class _Codes(dict[str, int]):
+    """Text -> code, new codes given in the order of first appearance, -1 for missing."""
+
+    def __init__(self, missing: frozenset[str]) -> None:
+        self.missing = missing
+        self.names: list[str] = []
+
+    def __missing__(self, cell: str) -> int:
+        code = -1 if cell.strip() in self.missing else len(self.names)
+        if code >= 0:
+            self.names.append(cell)
+        self[cell] = code
+        return code
+
+
+class CsvColumn:
+    """Collects a column block by block; `late` says that text came after numbers: read again with `text=True`."""
+
+    def __init__(self, missing: frozenset[str], text: bool) -> None:
+        self.text = text
+        self.late = False
+        self._missing = missing
+        self._sentinels = has_sentinels(missing)
+        self._codes = _Codes(missing)
+        self._pieces: list[Array] = []
+
+    def add_numbers(self, values: Array) -> None:
+        """Take a block that is already numbers."""
+        self._pieces.append(values)
+
+    def add_cells(self, cells: Sequence[str]) -> None:
+        """Take a block of text cells."""
+        if self.late:
+            return
+        values = None if self.text else self._numbers(cells)
+        if values is None and not self.text and self._pieces:
+            self.late = True
+            return
+        if values is None:
+            self.text = True
+            values = np.fromiter(map(self._codes.__getitem__, cells), np.int32, len(cells))
+        self._pieces.append(values)
+
+    def finish(self) -> Column:
+        """The whole column; its pieces are let go."""
+        pieces, self._pieces = self._pieces, []
+        values = np.concatenate(pieces) if pieces else np.empty(0)
+        return _sorted_categories(values, self._codes.names) if self.text else values
+
+    def _numbers(self, cells: Sequence[str]) -> Array | None:
+        if not self._sentinels and "_" not in "".join(cells):
+            try:
+                return np.fromiter(map(float, cells), np.float64, len(cells))
+            except ValueError:
+                pass
+        try:
+            return np.fromiter(map(self._number_or_nan, cells), np.float64, len(cells))
+        except ValueError:
+            return None
+
+    def _number_or_nan(self, cell: str) -> float:
+        return math.nan if cell.strip() in self._missing else number(cell)
+
+
+def has_sentinels(missing: frozenset[str]) -> bool:
+    """Whether a number, such as -999, stands for missing: every cell must then be looked at as text first."""
+    return any(is_number(text) and not math.isnan(number(text)) for text in missing)
+
+
+def sort_names(names: Sequence[str]) -> list[str]:
+    """Category names in order: by value when all are numbers, else as text."""
+    return sorted(names, key=lambda name: (number(name), name)) if all(map(is_number, names)) else sorted(names)
+
+
+def _sorted_categories(codes: Array, names: list[str]) -> Categories:
+    ordered = sort_names(names)
+    position = {name: code for code, name in enumerate(ordered)}
+    renumber = np.array([*(position[name] for name in names), -1], np.int32)  # its last entry serves code -1
+    return Categories(renumber[codes.astype(np.intp)], tuple(ordered))

@@ -1,0 +1,129 @@
+"""One CSV file: its encoding, delimiter, header, and rows in blocks; every complaint names the line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from dlscratch.backend import Array
+from dlscratch.datasets.csv_columns import is_number
+from dlscratch.datasets.sources import open_binary
+from dlscratch.errors import DataError
+
+DELIMITERS = (",", ";", "\t", "|")
+BLOCK_CHARACTERS, BLOCK_ROWS, SNIFFED_LINES = 1 << 21, 4096, 20
+
+
+class CsvFile:
+    """A file whose header has been read; `blocks` gives its rows and `where` the line of a row."""
+
+    def __init__(self, path: Path, encoding: str = "utf-8", delimiter: str | None = None) -> None:
+        self.path = path
+        self.encoding = encoding
+        with self._open() as text:
+            self.delimiter = delimiter or _sniff(list(islice(text, SNIFFED_LINES)))
+        with self._open() as text:
+            self.header = self._names(next(self._records(text), None))
+
+    def where(self, row: int) -> str:
+        """`path:line` of a row, counted from 0 below the header: found by reading again, for messages only."""
+        with self._open() as text:
+            line, _ = next(islice(self._records(text), row + 1, None))
+        return f"{self.path}:{line}"
+
+    def blocks(self, numbers: bool) -> Iterator[Array | list[list[str]]]:
+        """The rows below the header: as float64 matrices while `numbers` and all cells are, then as lists of cells."""
+        width = len(self.header)
+        with self._open() as text:
+            line, _ = next(self._records(text))
+            above = line - 1 + self._header_lines
+            lines: list[str] = []
+            while numbers and (lines := text.readlines(BLOCK_CHARACTERS)):
+                block = self._matrix(lines)
+                if block is None:
+                    break
+                yield block
+                above += len(lines)
+            records = self._records(chain(lines, text), above, width)
+            while rows := [record for _, record in islice(records, BLOCK_ROWS)]:
+                yield rows
+
+    def _matrix(self, lines: list[str]) -> Array | None:
+        """Lines of nothing but numbers through NumPy's tokenizer; None where there is anything else."""
+        if not all(map(is_number, lines[0].split(self.delimiter))):
+            return None
+        try:
+            block = np.loadtxt(lines, delimiter=self.delimiter, comments=None, ndmin=2)
+        except ValueError:
+            return None
+        return block if block.shape[1] == len(self.header) else None
+
+    def _records(self, lines: Iterable[str], above: int = 0, width: int = 0) -> Iterator[tuple[int, list[str]]]:
+        """The first line and the cells of each row that is not blank, after `above` lines that were read before."""
+        reader = csv.reader(lines, delimiter=self.delimiter, strict=True)
+        line = above + 1
+        try:
+            for record in reader:
+                if record and (len(record) > 1 or width == 1 or record[0].strip()):
+                    if width and len(record) != width:
+                        raise DataError(f"{self.path}:{line}: {_count(record)}, but the header has {width} columns")
+                    yield line, record
+                line = above + reader.line_num + 1
+        except csv.Error as error:
+            raise DataError(f"{self.path}:{line}: {error}; is a quote left open in the row that begins here?") from error
+
+    def _names(self, first: tuple[int, list[str]] | None) -> list[str]:
+        if first is None:
+            raise DataError(f"{self.path}: is empty; expected a header line and rows")
+        line, cells = first
+        self._header_lines = 1 + sum(cell.count("\n") for cell in cells)
+        names = [cell if cell.strip() else f"column {number}" for number, cell in enumerate(cells, 1)]
+        name, times = Counter(names).most_common(1)[0]
+        if times > 1:
+            places = " and ".join(str(number) for number, other in enumerate(names, 1) if other == name)
+            advice = "is the header line missing?" if all(map(is_number, names)) else "give each its own name"
+            raise DataError(f'{self.path}:{line}: column "{name}" stands {times} times (columns {places}); {advice}')
+        return names
+
+    @contextmanager
+    def _open(self) -> Iterator[TextIO]:
+        with open_binary(self.path) as file:
+            try:
+                yield io.TextIOWrapper(file, encoding=self.encoding, newline="")
+            except UnicodeDecodeError as error:
+                raise self._undecodable() from error
+
+    def _undecodable(self) -> DataError:
+        """The complaint about the first line that does not fit the encoding."""
+        name = self.encoding.removesuffix("-sig").upper()
+        with open_binary(self.path) as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    line.decode(self.encoding)
+                except UnicodeDecodeError as error:
+                    byte = f"byte 0x{line[error.start]:02x}"
+                    return DataError(f"{self.path}:{number}: is not {name} ({byte}); save it as UTF-8 or write encoding: latin-1")
+        return DataError(f"{self.path}: is not {name}; save it as UTF-8 or write its encoding")
+
+
+def _count(cells: list[str]) -> str:
+    return "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+
+
+def _sniff(lines: list[str]) -> str:
+    """The delimiter that cuts the first lines into the most columns, the same number in each; `,` for one column."""
+
+    def columns(delimiter: str) -> tuple[bool, int]:
+        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
+        width = widths[0] if widths else 1
+        return width > 1 and set(widths) == {width}, width
+
+    return max(DELIMITERS, key=columns)

@@ -1,0 +1,80 @@
+"""Where data files are and how they are opened: relative paths, folders, gzip, and fingerprints."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from dlscratch.errors import DataError, did_you_mean
+
+BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
+
+
+def resolve(path: str | Path, base: Path | None = None) -> Path:
+    """The path as it is opened: a relative one starts at `base`, the folder of the config."""
+    path = Path(path).expanduser()
+    return path if base is None else base / path
+
+
+def existing_file(path: Path) -> Path:
+    """The same path; DataError with the closest name of its folder where there is no such file."""
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; expected a file")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: no such file, and no folder {path.parent}")
+    names = sorted(item.name for item in path.parent.iterdir())
+    raise DataError(f"{path}: no such file{did_you_mean(path.name, names)}")
+
+
+def expand(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """The files that `paths` stand for: a folder stands for its files with one of the suffixes, sorted by name."""
+    files: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            files.append(existing_file(path))
+            continue
+        inside = sorted(item for item in path.iterdir() if _belongs(item, suffixes))
+        if not inside:
+            raise DataError(f"{path}: the folder holds no file that ends in {', '.join(suffixes)}")
+        files.extend(inside)
+    return files
+
+
+def _belongs(item: Path, suffixes: tuple[str, ...]) -> bool:
+    return item.is_file() and not item.name.startswith(".") and item.name.lower().endswith(suffixes)
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file is compressed, told by its name."""
+    return path.suffix.lower() == ".gz"
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """Open for reading, through gzip for `.gz`; damage and refusals that happen inside become DataError."""
+    try:
+        with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as file:
+            yield cast(BinaryIO, file)
+    except BROKEN_GZIP as error:
+        raise DataError(f"{path}: is not a whole gzip file ({error}); copy or download it again") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def fingerprint(paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of each file's bytes as they lie on the disk, by path; read in small blocks."""
+    digests = {}
+    for path in paths:
+        try:
+            with existing_file(path).open("rb") as file:
+                digests[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return digests
