@@ -68,7 +68,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
             raise
         _sync_folder(target.parent)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; what was there is unchanged") from error
+        reason = error.strerror or error
+        raise OutputError(f"{path}: cannot be written: {reason}; what was there before is unchanged") from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -33,6 +33,7 @@ SYNTAX = [
     (r"found character '\\t'", "a tab cannot stand here; indent with spaces", False),
     (r"found character '(.)'", r'text cannot begin with "\1"; put it in quotes', False),
     (r"could not find expected ':'", 'a ":" is missing after this key', True),
+    (r"expected the node content", "a value is missing here", False),
     (r"expected <block end>", "this does not fit the lines above; check the indentation", False),
     (r"expected ',' or '(.)'", r'a "\1" or a comma is missing for the bracket that opens here', True),
     (r"found unexpected (end of stream|document separator)", "this quote is not closed", True),
@@ -92,16 +93,20 @@ def plain_scalar(text: str) -> Any:
 
 
 def _in_our_words(error: yaml.MarkedYAMLError) -> SyntaxProblem:
-    mark, what = error.problem_mark, f"not valid YAML: {error.problem}".replace(r"'\x00'", "the end")
     for pattern, ours, at_start in SYNTAX:
         if match := re.match(pattern, error.problem or ""):
-            mark, what = (error.context_mark or mark) if at_start else mark, match.expand(ours)
-            break
-    return SyntaxProblem((mark.line + 1, mark.column + 1) if mark else (1, 1), (), what)
+            mark = error.context_mark if at_start else None
+            return SyntaxProblem(_at(mark or error.problem_mark), (), match.expand(ours))
+    what = str(error.problem).replace(r"'\x00'", "the end")
+    return SyntaxProblem(_at(error.problem_mark or error.context_mark), (), f"not valid YAML: {what}")
+
+
+def _at(mark: Any) -> Place:
+    return mark.line + 1, mark.column + 1
 
 
 def _place(event: yaml.Event) -> Place:
-    return event.start_mark.line + 1, event.start_mark.column + 1
+    return _at(event.start_mark)
 
 
 class _Composer:
@@ -172,7 +177,8 @@ class _Composer:
         return node
 
     def mapping(self, start: Any, path: tuple[str | int, ...], depth: int) -> Node:
-        node, merged = Node({}, _place(start)), {}
+        node = Node({}, _place(start))
+        merged: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             key = self.key(event, path, depth)
             value = self.node(next(self.events), (*path, key), depth + 1)

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import functools
 import inspect
-import types
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from types import GenericAlias, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from annotated_doc import Doc
 from annotated_types import BaseMetadata, GroupedMetadata, MaxLen, MinLen
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Strict, ValidationError, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model, model_validator
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from dlscratch.errors import did_you_mean
 
 
-LEAVES = (int, float, str)
 LENGTHS = (MinLen, MaxLen)
 
 
 class Section(BaseModel):
     """One mapping of a config: strict, frozen, no unknown keys, no NaN; null stands for an empty one."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=())
 
     @model_validator(mode="wrap")
     @classmethod
@@ -92,17 +91,17 @@ class Marker:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.validate)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: Any) -> dict[str, Any]:
         return self.json_schema()
 
     def expected(self) -> PydanticCustomError:
         """The error that reads "expected {words}, got …"."""
-        return PydanticCustomError("expected", self.words)  # type: ignore[arg-type]
+        return PydanticCustomError("expected", self.words)
 
 
 @dataclass(frozen=True)
 class Options(Marker):
-    """The options of one constructor, as a dict; `layers` is what a parameter that holds layers is made of."""
+    """The options of one constructor, as a dict; a parameter that holds layers is made of `layers`."""
 
     target: type
     layers: OneOf | None = None
@@ -120,7 +119,7 @@ class Options(Marker):
         return dict(self.model.model_validate(value).__dict__)
 
     def json_schema(self) -> dict[str, Any]:
-        return {**self.model.model_json_schema(), "description": summary(self.target)}
+        return {**self.model.model_json_schema(schema_generator=Untitled), "description": summary(self.target)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +133,10 @@ class OneOf(Marker):
     def words(self) -> str:  # type: ignore[override]
         article = "an" if self.name[0] in "aeiou" else "a"
         kind = next(iter(self.registry), "name")
-        return f'{article} {self.name} by name, or as one name with its options, such as "{kind}" or {{{kind}: {{}}}}'
+        return f'{article} {self.name} by name, or as one name with its options, such as "{kind}" or {{{kind}: {{…}}}}'
 
     def options(self, kind: str) -> Options:
-        return Options(self.registry[kind], self if self.name == "layer" else None)
+        return Options(self.registry[kind], self)
 
     def validate(self, value: Any) -> Any:
         kind, options = self.split(value)
@@ -173,6 +172,13 @@ class OneOf(Marker):
         return {"anyOf": [{"enum": bare}, {**mapping, "minProperties": 1, "maxProperties": 1}]}
 
 
+class Untitled(GenerateJsonSchema):
+    """JSON Schema without a title for each key that only repeats the key."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
 def summary(target: type) -> str:
     """The first sentence of a docstring."""
     return (inspect.getdoc(target) or "").partition("\n\n")[0].replace("\n", " ")
@@ -191,41 +197,40 @@ def options_model(target: type, layers: OneOf | None = None) -> type[Section]:
         if parameter.kind is parameter.VAR_POSITIONAL:
             hint, default = _listed(hint), []
         described = next((note.documentation for note in get_args(hint) if isinstance(note, Doc)), None)
-        fields[name] = (_strict(hint, layers), Field(default=default, description=described))
+        fields[name] = (strict(hint, layers), Field(default=default, description=described))
     return create_model(target.__name__, __base__=Section, **fields)
 
 
 def _listed(hint: Any) -> Any:
     """`*layers: Annotated[Layer, Doc]` is a list in a config."""
-    inner, *notes = get_args(hint)
-    return Annotated[list[inner], *notes]
+    return Annotated[GenericAlias(list, get_args(hint)[:1]), *get_args(hint)[1:]]
 
 
-def _strict(hint: Any, layers: OneOf | None, rules: tuple[Any, ...] = ()) -> Any:
+def strict(hint: Any, layers: OneOf | None, rules: tuple[Any, ...] = ()) -> Any:
     """The hint for pydantic: bounds moved onto what they bound, tuples written as YAML lists, layers as OneOf."""
     origin, inner = get_origin(hint), get_args(hint)
-    again = functools.partial(_strict, layers=layers, rules=rules)
     if origin is Annotated:
         return _annotated(inner[0], inner[1:], layers, rules)
-    if origin in (Union, types.UnionType):
-        return Union[tuple(again(member) for member in inner)]
-    if origin is tuple:
-        return Annotated[tuple[tuple(member if member is ... else again(member) for member in inner)], Strict(False)]
-    if origin is list:
-        return _bounded(list[again(inner[0])], [rule for rule in rules if isinstance(rule, LENGTHS)])  # type: ignore[misc]
-    if origin is dict:
-        return dict[inner[0], again(inner[1])]  # type: ignore[misc]
     if getattr(hint, "__name__", hint) == "Layer":
         return Annotated[Any, layers]
-    return _bounded(hint, [rule for rule in rules if isinstance(rule, LENGTHS) == (hint is str)]) if hint in LEAVES else hint
+    if hint in (int, float, str):
+        return _bounded(hint, [rule for rule in rules if isinstance(rule, LENGTHS) == (hint is str)])
+    if origin is None or origin is Literal:
+        return hint
+    inside = tuple(member if member is ... else strict(member, layers, rules) for member in inner)
+    if origin in (Union, UnionType):
+        return functools.reduce(operator.or_, inside)
+    if origin is tuple:
+        return Annotated[GenericAlias(tuple, inside), Strict(False)]
+    return _bounded(GenericAlias(origin, inside), [rule for rule in rules if isinstance(rule, LENGTHS)])
 
 
 def _annotated(hint: Any, notes: tuple[Any, ...], layers: OneOf | None, rules: tuple[Any, ...]) -> Any:
     if any(isinstance(note, Marker) for note in notes):
         return Annotated[hint, *notes]
     if "layers" in notes:
-        return list[Annotated[Any, layers]]  # type: ignore[valid-type]
-    return _strict(hint, layers, (*rules, *(rule for note in notes for rule in _rules(note))))
+        return GenericAlias(list, (Annotated[Any, layers],))
+    return strict(hint, layers, (*rules, *(rule for note in notes for rule in _rules(note))))
 
 
 def _bounded(hint: Any, rules: list[Any]) -> Any:
@@ -242,14 +247,14 @@ def _rules(note: Any) -> Iterator[Any]:
 
 def problem(what: str) -> PydanticCustomError:
     """An error whose message is whole as it is."""
-    return PydanticCustomError("problem", what)  # type: ignore[arg-type]
+    return PydanticCustomError("problem", what)
 
 
 def _rebuilt(error: ValidationError, above: tuple[str, ...], more: list[InitErrorDetails]) -> ValidationError:
     """The same errors one level deeper, and more of them."""
     details = [
         InitErrorDetails(
-            type=PydanticCustomError(line["type"], line["msg"]),  # type: ignore[arg-type]
+            type=PydanticCustomError(line["type"], line["msg"]),
             loc=(*above, *line["loc"]),
             input=line["input"],
         )

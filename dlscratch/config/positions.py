@@ -113,7 +113,7 @@ def read(path: str | Path) -> Document:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigError([f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
     if len(data) > MAX_BYTES:
-        raise ConfigError([f"{name}: over {MAX_BYTES:,} bytes; a config is a short YAML file, and this may be the data"])
+        raise ConfigError([f"{name}: over {MAX_BYTES:,} bytes; a config is a short YAML file; is this the data?"])
     return parse(data, name)
 
 
@@ -167,6 +167,12 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    """Odd characters (such as U+0085, a line break to YAML) are escaped, which only double quotes can do."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _text)
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+.0123456789"))
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel, ValidationError
 
-from dlscratch.config.nodes import plain_scalar
+from dlscratch.config.nodes import FLOAT as NUMERIC
 from dlscratch.config.options import Marker, OneOf, Options
 from dlscratch.config.positions import Document, KeyPath, Problem, show
 from dlscratch.errors import ConfigError, did_you_mean
@@ -63,15 +63,15 @@ def _problem(kind: str, loc: KeyPath, message: str, document: Document, model: t
     path, hint = _hint_at(model, loc)
     if kind == "missing":
         return Problem(path, f"missing; it is required: {describe(hint)}")
-    value = _value(document, path)
-    return Problem(path, f"expected {describe(hint)}, got {show(value)}{_advice(value)}")
+    value, expected = _value(document, path), describe(hint)
+    return Problem(path, f"expected {expected}, got {show(value)}{_advice(value, expected)}")
 
 
-def _advice(value: Any) -> str:
-    """What to do about a value that only looks wrong."""
-    if isinstance(value, str) and isinstance(plain_scalar(value), int | float):
+def _advice(value: Any, expected: str) -> str:
+    """What to do about a value that only looks like a number, or not like an integer."""
+    if isinstance(value, str) and "number" in expected.replace("integer", "number") and NUMERIC.match(value):
         return "; remove the quotes"
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and value.is_integer() and "an integer" in expected:
         return f"; write {int(value)}"
     return ""
 
@@ -137,13 +137,14 @@ def describe(hint: Any, rules: tuple[Any, ...] = ()) -> str:
     if origin is Annotated:
         return describe(inner[0], (*rules, *inner[1:]))
     if origin is Literal:
-        return ("one of " if len(inner) > 1 else "") + ", ".join(map(str, inner))
+        return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else show(inner[0])
     if origin in (Union, types.UnionType):
-        return " or ".join(describe(member, rules) for member in inner)
+        members = [describe(member, rules) for member in inner]
+        return (", or " if any(" or " in member for member in members) else " or ").join(members)
     if origin is tuple and inner[-1] is not ...:
         return f"a list of {len(inner)}, each {describe(inner[0], rules)}"
     if origin in (list, tuple):
-        return f"a list{_length(rules)}, each item {describe(inner[0])}"
+        return f"a list{_length(rules)}, each {describe(inner[0])}"
     if origin is dict:
         return f"a mapping, each value {describe(inner[1])}"
     if isinstance(hint, type) and issubclass(hint, BaseModel):
@@ -153,7 +154,8 @@ def describe(hint: Any, rules: tuple[Any, ...] = ()) -> str:
 
 def _bounds(rules: tuple[Any, ...]) -> str:
     """ " greater than 0 and at most 1"."""
-    words = [f"{text} {show(getattr(rule, name))}" for kind, name, text in BOUNDS for rule in rules if isinstance(rule, kind)]
+    bounds = [(rule, name, text) for kind, name, text in BOUNDS for rule in rules if isinstance(rule, kind)]
+    words = [f"{text} {show(getattr(rule, name))}" for rule, name, text in bounds]
     words += [f"a multiple of {show(rule.multiple_of)}" for rule in rules if isinstance(rule, MultipleOf)]
     if not words:
         return ""
@@ -161,11 +163,10 @@ def _bounds(rules: tuple[Any, ...]) -> str:
 
 
 def _length(rules: tuple[Any, ...]) -> str:
-    least = next((rule.min_length for rule in rules if isinstance(rule, MinLen)), 0)
-    most = next((rule.max_length for rule in rules if isinstance(rule, MaxLen)), None)
-    words = [f"at least {least}"] if least else []
-    words += [f"at most {most}"] if most is not None else []
-    return f" (length {' and '.join(words)})" if words else ""
+    """ " of at least 1": of a list's items or a text's characters."""
+    words = [f"at least {rule.min_length}" for rule in rules if isinstance(rule, MinLen)]
+    words += [f"at most {rule.max_length}" for rule in rules if isinstance(rule, MaxLen)]
+    return f" of {' and '.join(words)}" if words else ""
 
 
 def _unknown_key(path: KeyPath, document: Document, model: type[BaseModel]) -> str:

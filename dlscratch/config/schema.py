@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, create_model
-from pydantic.json_schema import GenerateJsonSchema
 
-from dlscratch.config.options import Marker, OneOf, Options, Section, Spec, plain
+from dlscratch.config.options import Marker, OneOf, Options, Section, Spec, Untitled, plain, summary
 from dlscratch.config.overrides import apply_overrides
 from dlscratch.config.positions import Document, read
 from dlscratch.config.problems import config_error
@@ -81,17 +80,27 @@ class Duration(Marker):
 PART = Part("reader", READERS)
 
 
-class Data(Section):
-    """Where the rows come from, and what is done to them; one key more is the name of a reader."""
+if TYPE_CHECKING:
+    Readers = Section
+else:  # one optional key for each reader
+    _keys = {
+        kind: (Annotated[dict[str, Any] | None, Options(reader)], Field(default=None, description=summary(reader)))
+        for kind, reader in READERS.items()
+    }
+    Readers = create_model("Readers", __base__=Section, **_keys)
+
+
+class Data(Readers):
+    """Where the rows come from (one reader), and what is done to them."""
 
     task: Literal["auto", "classification", "regression"] = Field(
-        "auto", description="what to predict: a class or a number; auto looks at the target"
+        default="auto", description="what to predict: a class or a number; auto looks at the target"
     )
     validation: Annotated[Any, PART] = Field(
-        0.1, description="the rows that choose the best epoch: a fraction, or a reader; 0 for none"
+        default=0.1, description="the rows that choose the best epoch: a fraction, or a reader; 0 for none"
     )
     test: Annotated[Any, PART] = Field(
-        0.2, description="the rows that are kept for the final result: a fraction, or a reader; 0 for none"
+        default=0.2, description="the rows that are kept for the final result: a fraction, or a reader; 0 for none"
     )
     preprocessing: Annotated[dict[str, Any], Options(Preprocessing)] = Field(
         default_factory=lambda: Options(Preprocessing).validate({}), description="what is fitted on the training rows"
@@ -116,30 +125,30 @@ class Data(Section):
 class Training(Section):
     """How long and in what steps to train."""
 
-    epochs: int = Field(10, ge=1, description="passes over the training rows")
-    batch_size: int = Field(32, ge=1, description="rows in one step")
-    clip_norm: float | None = Field(None, gt=0, description="the largest norm of all gradients together")
-    clip_value: float | None = Field(None, gt=0, description="the largest magnitude of any gradient's entry")
-    time_limit: Annotated[float, Duration()] | None = Field(None, description="stop after this time, such as 10m")
+    epochs: int = Field(default=10, ge=1, description="passes over the training rows")
+    batch_size: int = Field(default=32, ge=1, description="rows in one step")
+    clip_norm: float | None = Field(default=None, gt=0, description="the largest norm of all gradients together")
+    clip_value: float | None = Field(default=None, gt=0, description="the largest magnitude of any gradient's entry")
+    time_limit: Annotated[float, Duration()] | None = Field(default=None, description="stop after it, such as 10m")
     early_stopping: Annotated[dict[str, Any], Options(EarlyStopping)] | None = Field(
-        None, description="stop when the result gets no better"
+        default=None, description="stop when the result gets no better"
     )
-    threads: int | None = Field(None, ge=1, description="threads of the matrix products; by default as many as the CPU has")
+    threads: int | None = Field(default=None, ge=1, description="threads for matrix products; by default all")
 
 
 class Config(Section):
     """A training run."""
 
-    name: Annotated[str, RunName()] | None = Field(None, description="the run's name, by default the file's")
-    seed: int = Field(0, ge=0, description="the one number that all randomness comes from")
+    name: Annotated[str, RunName()] | None = Field(default=None, description="the run's name, by default the file's")
+    seed: int = Field(default=0, ge=0, description="the one number that all randomness comes from")
     data: Data = Field(description="where the rows come from, and what is done to them")
     model: list[Annotated[Spec, LAYER]] = Field(min_length=1, description="the layers, first to last")
     loss: Annotated[Spec, LOSS] | None = Field(
-        None, description="what to minimise; by default cross_entropy for classes, mse for numbers"
+        default=None, description="what to minimise; by default cross_entropy for classes, mse for numbers"
     )
     optimizer: Annotated[Spec, OPTIMIZER] = Field(description="how the parameters are changed")
-    schedule: Annotated[Spec, SCHEDULE] | None = Field(None, description="how the learning rate changes")
-    training: Training = Field(default_factory=Training, description="how long and in what steps to train")
+    schedule: Annotated[Spec, SCHEDULE] | None = Field(default=None, description="how the learning rate changes")
+    training: Training = Field(default_factory=lambda: Training(), description="how long and in what steps to train")
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> tuple[Document, Config]:
@@ -161,3 +170,26 @@ def check(document: Document, model: type[M]) -> M:
 def effective(config: Section) -> dict[str, Any]:
     """The plain values of a checked config, defaults filled in: what a run stores."""
     return dict(plain(config))
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a config file, for editors that complete and check."""
+    schema = Config.model_json_schema(schema_generator=Untitled)
+    choices = [LAYER, LOSS, OPTIMIZER, SCHEDULE, PART]
+    schema["$defs"] |= {choice.name: choice.definition() for choice in choices}
+    schema["$defs"]["Data"]["oneOf"] = [{"required": [kind]} for kind in READERS]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **_linked(schema),
+        "title": "dlscratch config",
+    }
+
+
+def _linked(schema: Any) -> Any:
+    """Turn `one_of` into a reference to the definition of that name."""
+    if isinstance(schema, dict) and isinstance(schema.get("one_of"), str):
+        rest = {key: value for key, value in schema.items() if key != "one_of"}
+        return {"$ref": f"#/$defs/{schema['one_of']}", **rest}
+    if isinstance(schema, dict):
+        return {key: _linked(value) for key, value in schema.items()}
+    return [_linked(value) for value in schema] if isinstance(schema, list) else schema

@@ -78,7 +78,7 @@ class CsvFile:
                     yield line, record
                 line = above + reader.line_num + 1
         except csv.Error as error:
-            raise DataError(f"{self.path}:{line}: {error}; is a quote left open in the row that begins here?") from error
+            raise DataError(f"{self.path}:{line}: {error}; is a quote left open in this row?") from error
 
     def _names(self, first: tuple[int, list[str]] | None) -> list[str]:
         if first is None:
@@ -109,8 +109,8 @@ class CsvFile:
                 try:
                     line.decode(self.encoding)
                 except UnicodeDecodeError as error:
-                    byte = f"byte 0x{line[error.start]:02x}"
-                    return DataError(f"{self.path}:{number}: is not {name} ({byte}); save it as UTF-8 or write encoding: latin-1")
+                    place = f"{self.path}:{number}: is not {name} (byte 0x{line[error.start]:02x})"
+                    return DataError(f"{place}; save it as UTF-8 or write its encoding, such as encoding: latin-1")
         return DataError(f"{self.path}: is not {name}; save it as UTF-8 or write its encoding")
 
 
@@ -122,7 +122,10 @@ def _sniff(lines: list[str]) -> str:
     """The delimiter that cuts the first lines into the most columns, the same number in each; `,` for one column."""
 
     def columns(delimiter: str) -> tuple[bool, int]:
-        widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
+        try:
+            widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
+        except csv.Error:
+            return False, 0
         width = widths[0] if widths else 1
         return width > 1 and set(widths) == {width}, width
 

@@ -82,7 +82,8 @@ class CsvReader:
             self._check_header(file, files[0], strict=kinds is None)
         used = [name for name in files[0].header if self._is_used(name, kinds)]
         expected = {**(kinds or {}), **dict.fromkeys(self.categorical, "categorical")}
-        columns, counts = self._read_columns(files, used, {name for name in used if expected.get(name) == "categorical"})
+        text = {name for name in used if expected.get(name) == "categorical"}
+        columns, counts = self._read_columns(files, used, text)
         if not sum(counts):
             raise DataError(f"{files[0].path}: has a header but no rows")
         where = _Places(files, counts)
@@ -107,7 +108,9 @@ class CsvReader:
     def _is_used(self, name: str, kinds: Mapping[str, Kind] | None) -> bool:
         return name not in self.drop and (kinds is None or name in kinds or name == self.target)
 
-    def _read_columns(self, files: list[CsvFile], used: list[str], text: set[str]) -> tuple[dict[str, Column], list[int]]:
+    def _read_columns(
+        self, files: list[CsvFile], used: list[str], text: set[str]
+    ) -> tuple[dict[str, Column], list[int]]:
         """The columns of all files, and the number of rows of each; `text` are the columns known to be text."""
         columns = {name: CsvColumn(self.missing, name in text) for name in used}
         counts = [_read_file(file, columns, not has_sentinels(self.missing)) for file in files]
@@ -125,8 +128,8 @@ class CsvReader:
             return table
         if self.missing_target == "error" or len(rows) == len(table):
             raise DataError(
-                f'{table.where(int(rows[0]))}: the target "{self.target}" is missing here (in {len(rows)} of {len(table)} '
-                "rows); fill it in, or write missing_target: drop to leave such rows out"
+                f'{table.where(int(rows[0]))}: the target "{self.target}" is missing, first here and in {len(rows)} of '
+                f"{len(table)} rows; fill it in, or write missing_target: drop to leave such rows out"
             )
         return table.take(np.flatnonzero(~missing), dropped=len(rows))
 
@@ -164,7 +167,8 @@ def _check_column(name: str, column: Column, expected: str | None, where: _Place
     if not isinstance(column, Categories):
         infinite = np.flatnonzero(np.isinf(column))
         if len(infinite):
-            raise DataError(f'{where(int(infinite[0]))}: column "{name}" is {column[infinite[0]]}; expected a finite number')
+            place = f'{where(int(infinite[0]))}: column "{name}"'
+            raise DataError(f"{place} is {column[infinite[0]]}; expected a finite number")
         return
     if expected == "categorical":
         return

@@ -1,0 +1,14 @@
+"""The command line's entry: `dlscratch …` and `python -m dlscratch …`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    from dlscratch.cli.app import run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

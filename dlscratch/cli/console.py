@@ -1,0 +1,85 @@
+"""What reaches the terminal: text, tables, progress and JSON. Rich is imported here and in progress.py alone."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.markup
+import rich.table
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def harmless(text: object) -> str:
+    """Text from a file as it may be shown: control characters, which could steer a terminal, written out."""
+    return CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), str(text))
+
+
+class Console:
+    """The command's voice. Text goes to stdout, or to stderr when stdout carries a JSON document."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
+        self.json = json
+        self.quiet = quiet
+        self.rich = rich.console.Console(stderr=json, highlight=False, soft_wrap=True)
+        self.errors = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person is watching."""
+        return self.rich.is_terminal
+
+    def say(self, text: object = "", style: str | None = None) -> None:
+        """A line of text, not in --quiet."""
+        if not self.quiet:
+            self.rich.print(rich.markup.escape(harmless(text)), style=style)
+
+    def warn(self, text: object) -> None:
+        """A line on stderr, not in --quiet."""
+        if not self.quiet:
+            self.errors.print(f"warning: {harmless(text)}", style="yellow", markup=False)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, left: int = 1
+    ) -> None:
+        """A table, not in --quiet: the first `left` columns to the left, the others, numbers, to the right."""
+        if self.quiet:
+            return
+        table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
+        for number, name in enumerate(columns):
+            table.add_column(harmless(name), justify="left" if number < left else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(rich.markup.escape(harmless(cell)) for cell in row))
+        width = None if self.is_terminal else 200
+        self.rich.print(table, width=width, soft_wrap=False)
+
+    def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
+        """The command's result: with --json the document, alone on stdout."""
+        if self.json:
+            sys.stdout.write(json.dumps(finite(document), ensure_ascii=False, indent=2) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """A document as JSON can hold it: NaN and infinities become null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float) and not abs(value) < float("inf"):
+        return None
+    return value
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A figure for a table: whole numbers with thousands separated, others with `digits` significant ones."""
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
