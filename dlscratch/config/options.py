@@ -1,7 +1,7 @@
 """A constructor's annotated signature -> a strict pydantic model: the signature is the schema.
 
-Models are built when a config first uses their kind: of a hundred options in all registries a config needs ten, and
-start-up time is what a small training run consists of.
+Models are built when a config first uses their kind: of some forty kinds a config uses five, and a small training run
+is over in the time that building all of them would take.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from dlscratch.errors import did_you_mean
-
 
 LENGTHS = (MinLen, MaxLen)
 
@@ -101,14 +100,18 @@ class Marker:
 
 @dataclass(frozen=True)
 class Options(Marker):
-    """The options of one constructor, as a dict; a parameter that holds layers is made of `layers`."""
+    """The options of one constructor, as a dict; a parameter that holds layers is made of `layers`.
+
+    `without` names a parameter that stands elsewhere in the config.
+    """
 
     target: type
     layers: OneOf | None = None
+    without: str = ""
 
     @property
     def model(self) -> type[Section]:
-        return options_model(self.target, self.layers)
+        return options_model(self.target, self.layers, self.without)
 
     @property
     def words(self) -> str:  # type: ignore[override]
@@ -185,13 +188,13 @@ def summary(target: type) -> str:
 
 
 @functools.cache
-def options_model(target: type, layers: OneOf | None = None) -> type[Section]:
+def options_model(target: type, layers: OneOf | None = None, without: str = "") -> type[Section]:
     """The strict model of a constructor's options: its parameters that are Annotated, with their Doc and bounds."""
     hints = get_type_hints(target.__init__, include_extras=True)  # type: ignore[misc]
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(target.__init__).parameters.items():  # type: ignore[misc]
         hint = hints.get(name)
-        if get_origin(hint) is not Annotated:
+        if get_origin(hint) is not Annotated or name == without:
             continue
         default = ... if parameter.default is parameter.empty else parameter.default
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -230,17 +233,17 @@ def _annotated(hint: Any, notes: tuple[Any, ...], layers: OneOf | None, rules: t
         return Annotated[hint, *notes]
     if "layers" in notes:
         return GenericAlias(list, (Annotated[Any, layers],))
-    return strict(hint, layers, (*rules, *(rule for note in notes for rule in _rules(note))))
+    return strict(hint, layers, (*rules, *(rule for note in notes for rule in bounds_in(note))))
 
 
 def _bounded(hint: Any, rules: list[Any]) -> Any:
     return Annotated[hint, *rules] if rules else hint
 
 
-def _rules(note: Any) -> Iterator[Any]:
+def bounds_in(note: Any) -> Iterator[Any]:
     """The simple bounds in one piece of metadata: `Interval` and `Len` hold two."""
     if isinstance(note, GroupedMetadata):
-        yield from (rule for inner in note for rule in _rules(inner))
+        yield from (rule for inner in note for rule in bounds_in(inner))
     elif isinstance(note, BaseMetadata):
         yield note
 
@@ -254,9 +257,7 @@ def _rebuilt(error: ValidationError, above: tuple[str, ...], more: list[InitErro
     """The same errors one level deeper, and more of them."""
     details = [
         InitErrorDetails(
-            type=PydanticCustomError(line["type"], line["msg"]),
-            loc=(*above, *line["loc"]),
-            input=line["input"],
+            type=PydanticCustomError(line["type"], line["msg"]), loc=(*above, *line["loc"]), input=line["input"]
         )
         for line in error.errors(include_url=False, include_context=False)
     ]

@@ -6,6 +6,7 @@ pydantic's, and an option that can be of several types gives one line instead of
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -14,7 +15,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen, MultipleOf
 from pydantic import BaseModel, ValidationError
 
 from dlscratch.config.nodes import FLOAT as NUMERIC
-from dlscratch.config.options import Marker, OneOf, Options
+from dlscratch.config.options import Marker, OneOf, Options, bounds_in
 from dlscratch.config.positions import Document, KeyPath, Problem, show
 from dlscratch.errors import ConfigError, did_you_mean
 
@@ -68,9 +69,11 @@ def _problem(kind: str, loc: KeyPath, message: str, document: Document, model: t
 
 
 def _advice(value: Any, expected: str) -> str:
-    """What to do about a value that only looks like a number, or not like an integer."""
+    """What to do about a value that only looks like a number, or like none."""
     if isinstance(value, str) and "number" in expected.replace("integer", "number") and NUMERIC.match(value):
         return "; remove the quotes"
+    if isinstance(value, float) and not math.isfinite(value) and "number" in expected:
+        return "; write a finite number"
     if isinstance(value, float) and value.is_integer() and "an integer" in expected:
         return f"; write {int(value)}"
     return ""
@@ -135,7 +138,7 @@ def describe(hint: Any, rules: tuple[Any, ...] = ()) -> str:
     if marker is not None:
         return marker.words
     if origin is Annotated:
-        return describe(inner[0], (*rules, *inner[1:]))
+        return describe(inner[0], (*rules, *(rule for note in inner[1:] for rule in bounds_in(note))))
     if origin is Literal:
         return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else show(inner[0])
     if origin in (Union, types.UnionType):
@@ -188,7 +191,8 @@ def _home(key: str, model: type[BaseModel], document: Document) -> str:
     """Where a key is known, such as "in optimizer.adam"; an empty string where it is not."""
     if key in model.model_fields:
         return "at the top level"
-    return next((f"in {path}" for path, keys in _places(model, document.values, "") if key in keys), "")
+    homes = [path for path, keys in _places(model, document.values, "") if key in keys]
+    return "in " + min(homes, key=lambda path: "…" in path) if homes else ""
 
 
 def _places(hint: Any, value: Any, path: str) -> Iterator[tuple[str, Iterable[str]]]:

@@ -1,7 +1,7 @@
 """The whole config as one strict model: sections here, options from the constructors in the registries.
 
-    document, config = load("config.yaml", ["training.epochs=3"])     # ConfigError: every problem, one line each
-    config.training.epochs, config.model[0].kind, config.model[0].options
+`load("config.yaml", ["training.epochs=3"])` gives the document (for positions) and the config, or a ConfigError with
+every problem in one pass; then `config.training.epochs`, `config.model[0].kind`, `config.model[0].options`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Duration(Marker):
 
 
 PART = Part("reader", READERS)
+PREPROCESSING = Options(Preprocessing, without="task")  # the task is a key of `data`
 
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ class Data(Readers):
     test: Annotated[Any, PART] = Field(
         default=0.2, description="the rows that are kept for the final result: a fraction, or a reader; 0 for none"
     )
-    preprocessing: Annotated[dict[str, Any], Options(Preprocessing)] = Field(
-        default_factory=lambda: Options(Preprocessing).validate({}), description="what is fitted on the training rows"
+    preprocessing: Annotated[dict[str, Any], PREPROCESSING] = Field(
+        default_factory=lambda: PREPROCESSING.validate({}), description="what is fitted on the training rows"
     )
 
     @property

@@ -8,23 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dlscratch.backend import Array
+from dlscratch.datasets.cells import is_number, number, sort_names
 from dlscratch.datasets.tables import Categories, Column
-
-
-def number(cell: str) -> float:
-    """The float64 nearest to a cell; ValueError where it is text (`1_000` is: only Python reads it as a number)."""
-    if "_" in cell:
-        raise ValueError(cell)
-    return float(cell)
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell is a number."""
-    try:
-        number(cell)
-    except ValueError:
-        return False
-    return True
 
 
 class _Codes(dict[str, int]):
@@ -94,11 +79,6 @@ class CsvColumn:
 def has_sentinels(missing: frozenset[str]) -> bool:
     """Whether a number, such as -999, stands for missing: every cell must then be looked at as text first."""
     return any(is_number(text) and not math.isnan(number(text)) for text in missing)
-
-
-def sort_names(names: Sequence[str]) -> list[str]:
-    """Category names in order: by value when all are numbers, else as text."""
-    return sorted(names, key=lambda name: (number(name), name)) if all(map(is_number, names)) else sorted(names)
 
 
 def _sorted_categories(codes: Array, names: list[str]) -> Categories:

@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 
 from dlscratch.backend import Array
-from dlscratch.datasets.csv_columns import is_number
+from dlscratch.datasets.cells import is_number
 from dlscratch.datasets.sources import open_binary
 from dlscratch.errors import DataError
 
@@ -36,7 +36,7 @@ class CsvFile:
     def where(self, row: int) -> str:
         """`path:line` of a row, counted from 0 below the header: found by reading again, for messages only."""
         with self._open() as text:
-            line, _ = next(islice(self._records(text), row + 1, None))
+            line, _ = next(islice(self._records(text, width=len(self.header)), row + 1, None))
         return f"{self.path}:{line}"
 
     def blocks(self, numbers: bool) -> Iterator[Array | list[list[str]]]:

@@ -16,11 +16,11 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_doc import Doc
 
-from dlscratch.backend import Array
-from dlscratch.datasets.csv_columns import CsvColumn, has_sentinels, is_number
+from dlscratch.datasets.cells import quoted
+from dlscratch.datasets.csv_columns import CsvColumn, has_sentinels
 from dlscratch.datasets.csv_file import CsvFile
 from dlscratch.datasets.sources import expand, resolve
-from dlscratch.datasets.tables import Categories, Column, Kind, Table, missing_rows
+from dlscratch.datasets.tables import Categories, Column, Kind, Table, missing_rows, text_rows
 from dlscratch.errors import DataError, UsageError, did_you_mean
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
@@ -99,10 +99,9 @@ class CsvReader:
         for option, names in wanted.items():
             for name in names:
                 if name is not None and name not in file.header and (strict or option == "target"):
-                    known = ", ".join(f'"{column}"' for column in file.header)
                     raise DataError(
-                        f'{file.path}: there is no column "{name}", which is named under {option}'
-                        f"{did_you_mean(name, file.header)}; the columns are {known}"
+                        f'{file.path}: there is no column "{name}", which is named under {option}; '
+                        f"the columns are {quoted(file.header)}{did_you_mean(name, file.header)}"
                     )
 
     def _is_used(self, name: str, kinds: Mapping[str, Kind] | None) -> bool:
@@ -172,24 +171,19 @@ def _check_column(name: str, column: Column, expected: str | None, where: _Place
         return
     if expected == "categorical":
         return
-    is_text = np.array([not is_number(text) for text in column.names])
-    present = column.codes[column.codes >= 0]
-    numbers = int((~is_text[present]).sum())
-    if expected == "numeric" or numbers >= MOSTLY * len(present) > 0:
-        row, text = _first_text(column, is_text)
-        place = f'{where(row)}: column "{name}" holds "{text}"'
-        if expected == "numeric":
-            raise DataError(f"{place}, but the model was trained on numbers there")
-        raise DataError(
-            f"{place}, but {numbers} of {len(present)} of its cells are numbers; correct the cell, add it to missing, "
-            f"or list the column under categorical"
-        )
-
-
-def _first_text(column: Categories, is_text: Array) -> tuple[int, str]:
-    """The first row that is not a number, and its text."""
-    row = int(np.argmax((column.codes >= 0) & is_text[column.codes]))
-    return row, column.cell(row) or ""
+    text = text_rows(column)
+    present = int((column.codes >= 0).sum())
+    numbers = present - int(text.sum())
+    if not text.any() or (expected is None and numbers < MOSTLY * present):
+        return
+    row = int(np.argmax(text))
+    place = f'{where(row)}: column "{name}" holds "{column.cell(row)}"'
+    if expected == "numeric":
+        raise DataError(f"{place}, but the model was trained on numbers there")
+    raise DataError(
+        f"{place}, but {numbers} of {present} of its cells are numbers; correct the cell, list it under missing, "
+        "or list the column under categorical"
+    )
 
 
 def _difference(file: CsvFile, first: CsvFile) -> str:
@@ -197,7 +191,7 @@ def _difference(file: CsvFile, first: CsvFile) -> str:
     for number, (here, there) in enumerate(zip(file.header, first.header, strict=False), 1):
         if here != there:
             return f'column {number} is "{here}" and not "{there}"'
-    return f"{len(file.header)} columns and not {len(first.header)}"
+    return f"its number of columns is {len(file.header)} and not {len(first.header)}"
 
 
 def _codec(encoding: str) -> str:

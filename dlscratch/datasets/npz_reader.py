@@ -13,7 +13,8 @@ import numpy as np
 from annotated_doc import Doc
 
 from dlscratch.backend import Array
-from dlscratch.datasets.sources import existing_file, resolve
+from dlscratch.datasets.cells import quoted
+from dlscratch.datasets.sources import existing_file, readable, resolve
 from dlscratch.datasets.tables import Arrays, Kind
 from dlscratch.errors import DataError, did_you_mean
 
@@ -39,13 +40,11 @@ class NpzReader:
         """The arrays in their own types; `kinds` is for tables."""
         (path,) = self.files(base)
         try:
-            with zipfile.ZipFile(path) as archive:
+            with readable(path), zipfile.ZipFile(path) as archive:
                 inputs = _member(path, archive, self.inputs)
                 targets = None if self.target is None else _member(path, archive, self.target)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise DataError(f"{path}: is not a whole .npz file ({error}); write it again with numpy.savez") from error
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         if not inputs.ndim or not len(inputs):
             raise DataError(f'{path}: array "{self.inputs}" of shape {inputs.shape} holds no examples')
         if targets is not None and targets.shape[:1] != inputs.shape[:1]:
@@ -58,8 +57,8 @@ def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
     """One array of the archive; its header is compared with its size before memory is taken."""
     known = [item.removesuffix(".npy") for item in archive.namelist() if item.endswith(".npy")]
     if name not in known:
-        listed = ", ".join(f'"{item}"' for item in known) or "none"
-        raise DataError(f'{path}: there is no array "{name}"{did_you_mean(name, known)}; the arrays are {listed}')
+        listed = quoted(known) + did_you_mean(name, known)
+        raise DataError(f'{path}: there is no array "{name}"; the arrays are {listed}')
     try:
         with archive.open(f"{name}.npy") as file:
             shape, fortran, dtype = _header(file)

@@ -21,15 +21,25 @@ def resolve(path: str | Path, base: Path | None = None) -> Path:
     return path if base is None else base / path
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the system says against reading a file or folder (no permission, a bad disk) into DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
 def existing_file(path: Path) -> Path:
     """The same path; DataError with the closest name of its folder where there is no such file."""
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise DataError(f"{path}: is a folder; expected a file")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: no such file, and no folder {path.parent}")
-    names = sorted(item.name for item in path.parent.iterdir())
+    with readable(path):
+        if path.is_file():
+            return path
+        if path.is_dir():
+            raise DataError(f"{path}: is a folder; expected a file")
+        if not path.parent.is_dir():
+            raise DataError(f"{path}: no such file, and no folder {path.parent}")
+        names = sorted(item.name for item in path.parent.iterdir())
     raise DataError(f"{path}: no such file{did_you_mean(path.name, names)}")
 
 
@@ -40,7 +50,8 @@ def expand(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:
         if not path.is_dir():
             files.append(existing_file(path))
             continue
-        inside = sorted(item for item in path.iterdir() if _belongs(item, suffixes))
+        with readable(path):
+            inside = sorted(item for item in path.iterdir() if _belongs(item, suffixes))
         if not inside:
             raise DataError(f"{path}: the folder holds no file that ends in {', '.join(suffixes)}")
         files.extend(inside)
@@ -59,22 +70,18 @@ def is_gzip(path: Path) -> bool:
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
     """Open for reading, through gzip for `.gz`; damage and refusals that happen inside become DataError."""
-    try:
-        with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as file:
-            yield cast(BinaryIO, file)
-    except BROKEN_GZIP as error:
-        raise DataError(f"{path}: is not a whole gzip file ({error}); copy or download it again") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with readable(path):
+        try:
+            with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as file:
+                yield cast(BinaryIO, file)
+        except BROKEN_GZIP as error:
+            raise DataError(f"{path}: is not a whole gzip file ({error}); copy or download it again") from error
 
 
 def fingerprint(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of each file's bytes as they lie on the disk, by path; read in small blocks."""
     digests = {}
     for path in paths:
-        try:
-            with existing_file(path).open("rb") as file:
-                digests[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        with readable(path), existing_file(path).open("rb") as file:
+            digests[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests

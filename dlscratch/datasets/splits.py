@@ -35,33 +35,35 @@ def split(
     DataError where there are too few rows for that, naming the class. UsageError for impossible fractions.
     """
     if min(validation, test) < 0 or validation + test >= 1:
-        raise UsageError(f"validation is {validation} and test is {test}; expected fractions that leave rows for training")
+        raise UsageError(f"validation is {validation} and test is {test}; expected fractions with a sum below 1")
+    groups = {"data": np.arange(rows)} if classes is None else _by_class(classes, class_names)
     rng = generator(seed, "split")
-    if classes is None:
-        groups = {"data": np.arange(rows)}
-    else:
-        names = {number: class_names[number] if len(class_names) else str(number) for number in np.unique(classes).tolist()}
-        groups = {f'class "{name}"': np.flatnonzero(classes == number) for number, name in names.items()}
     dealt = [_deal(name, group, validation, test, rng) for name, group in groups.items()]
-    train, held_out, tested = (np.sort(np.concatenate(parts)) for parts in zip(*dealt, strict=True))
-    return Split(train, held_out, tested)
+    return Split(*(np.sort(np.concatenate(parts)) for parts in zip(*dealt, strict=True)))
 
 
-def _deal(name: str, rows: Array, validation: float, test: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+def _by_class(classes: Array, names: Sequence[str]) -> dict[str, Array]:
+    """The rows of each class that occurs, by the name to use in messages."""
+    numbers: list[int] = np.unique(classes).tolist()
+    return {f'class "{names[n] if names else n}"': np.flatnonzero(classes == n) for n in numbers}
+
+
+def _deal(
+    name: str, rows: Array, validation: float, test: float, rng: np.random.Generator
+) -> tuple[Array, Array, Array]:
     """Train, validation and test rows of one group."""
     parts = [part for part, share in (("train", 1.0), ("validation", validation), ("test", test)) if share]
     if len(rows) < len(parts):
         count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
         raise DataError(
-            f"{name} has {count}, too few to split into {', '.join(parts)}; "
-            "add rows, leave the class out, or use a smaller number of parts"
+            f"{name} has {count}, too few to split into {', '.join(parts)}; add rows, or leave a part or the class out"
         )
-    tested, held_out = (_share(len(rows), fraction) for fraction in (test, validation))
-    held_out = min(held_out, len(rows) - tested - 1) if validation else 0
+    tested = _share(len(rows), test, reserve=len(parts) - 1)
+    held_out = _share(len(rows), validation, reserve=tested + 1)
     mixed = rng.permutation(rows)
     return mixed[tested + held_out :], mixed[tested : tested + held_out], mixed[:tested]
 
 
-def _share(rows: int, fraction: float) -> int:
-    """The fraction in whole rows, at least one, and no more than leaves two for the other parts."""
-    return min(max(1, int(rows * fraction + 0.5)), max(1, rows - 2)) if fraction else 0
+def _share(rows: int, fraction: float, reserve: int) -> int:
+    """The fraction in whole rows, at least one, leaving at least `reserve`."""
+    return min(max(1, int(rows * fraction + 0.5)), rows - reserve) if fraction else 0

@@ -1,4 +1,4 @@
-"""What a reader returns: a Table of named columns or Arrays of examples, and a summary of a table's columns."""
+"""What a reader returns: a Table of named columns or Arrays of examples."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from dlscratch.backend import Array
+from dlscratch.datasets.cells import is_number, number_name, quoted
 from dlscratch.errors import DataError, did_you_mean
 
 Kind = Literal["numeric", "categorical"]
@@ -43,6 +44,25 @@ def missing_rows(column: Column) -> Array:
     return column.codes < 0 if isinstance(column, Categories) else np.isnan(column)
 
 
+def as_categories(column: Column) -> Categories:
+    """The same column as text; numbers go by their names, `3` for 3.0."""
+    if isinstance(column, Categories):
+        return column
+    distinct, codes = np.unique(column, return_inverse=True)
+    codes = np.where(np.isnan(column), -1, codes.reshape(column.shape))
+    return Categories(codes, tuple(number_name(number) for number in distinct if not np.isnan(number)))
+
+
+def as_numbers(column: Categories) -> Array:
+    """The same column as float64, where all of its text is numbers (see `text_rows`)."""
+    return np.array([*map(float, column.names), np.nan])[column.codes]
+
+
+def text_rows(column: Categories) -> Array:
+    """A mask of the rows whose cell is neither a number nor missing."""
+    return np.array([*(not is_number(name) for name in column.names), False])[column.codes]
+
+
 def _row_name(row: int) -> str:
     return f"row {row + 1}"
 
@@ -73,9 +93,8 @@ class Table:
     def column(self, name: str) -> Column:
         """A column by name; DataError with the closest name where there is none."""
         if name not in self.columns:
-            known = ", ".join(f'"{column}"' for column in self.columns)
-            hint = did_you_mean(name, self.columns)
-            raise DataError(f'{self.source}: there is no column "{name}"{hint}; the columns are {known}')
+            known = quoted(self.columns) + did_you_mean(name, self.columns)
+            raise DataError(f'{self.source}: there is no column "{name}"; the columns are {known}')
         return self.columns[name]
 
     def take(self, rows: Array, dropped: int = 0) -> Table:
@@ -107,50 +126,3 @@ class Arrays:
     def where(self, row: int) -> str:
         """The place of an example, for messages."""
         return f"{self.source}: {_row_name(row)}"
-
-
-@dataclass(frozen=True)
-class ColumnSummary:
-    """What is in a column: numbers have a minimum, maximum and mean, text has its commonest cells as examples."""
-
-    name: str
-    kind: Kind
-    missing: int
-    distinct: int
-    examples: tuple[str, ...]
-    minimum: float | None = None
-    maximum: float | None = None
-    mean: float | None = None
-
-
-def describe(table: Table, examples: int = 5) -> list[ColumnSummary]:
-    """One summary for each column of a table, in the table's order."""
-    return [
-        _describe_text(name, column, examples)
-        if isinstance(column, Categories)
-        else _describe_numbers(name, column, examples)
-        for name, column in table.columns.items()
-    ]
-
-
-def _describe_numbers(name: str, column: Array, examples: int) -> ColumnSummary:
-    present = column[~np.isnan(column)]
-    missing = len(column) - len(present)
-    if not len(present):
-        return ColumnSummary(name, "numeric", missing, 0, ())
-    distinct = np.unique(present)
-    shown = tuple(number_name(value) for value in distinct[:examples])
-    low, high, mean = float(distinct[0]), float(distinct[-1]), float(present.mean())
-    return ColumnSummary(name, "numeric", missing, len(distinct), shown, low, high, mean)
-
-
-def _describe_text(name: str, column: Categories, examples: int) -> ColumnSummary:
-    counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.names))
-    commonest = np.argsort(-counts, kind="stable")[:examples]
-    shown = tuple(column.names[code] for code in commonest if counts[code])
-    return ColumnSummary(name, "categorical", int((column.codes < 0).sum()), int((counts > 0).sum()), shown)
-
-
-def number_name(value: float) -> str:
-    """A number as text: `3` for 3.0, else the shortest text that reads back as the same number."""
-    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dlscratch.backend import Array
-from dlscratch.datasets.csv_columns import sort_names
-from dlscratch.datasets.tables import Arrays, Categories, Column, Kind, Table, kind_of, number_name
+from dlscratch.datasets.cells import quoted, sort_names
+from dlscratch.datasets.scaling import shift_and_divisor
+from dlscratch.datasets.tables import Arrays, Categories, Column, Table, as_categories, as_numbers, text_rows
 from dlscratch.errors import DataError
 
 Task = Literal["classification", "regression"]
@@ -30,7 +31,6 @@ class Target:
 
     name: str
     task: Task
-    kind: Kind = "numeric"
     classes: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -52,18 +52,17 @@ class Target:
         return np.asarray(outputs * self.std + self.mean)
 
     def fit_scale(self, data: Table | Arrays, rows: Array) -> Target:
-        """The same target with mean and standard deviation of the given rows; 1 stands for a deviation of 0."""
+        """The same target with mean and standard deviation of the given rows; what is constant becomes 0."""
         values = _numbers(data, self.name, _values(data, self.name))[rows]
-        constant = values.min(axis=0) == values.max(axis=0)
-        std = np.where(constant, 1.0, values.std(axis=0))
-        return replace(self, mean=tuple(map(float, values.mean(axis=0))), std=tuple(map(float, std)))
+        low, high = values.min(axis=0), values.max(axis=0)
+        mean, std = shift_and_divisor("standard", values.mean(axis=0), values.var(axis=0), low, high)
+        return replace(self, mean=tuple(mean.tolist()), std=tuple(std.tolist()))
 
     def state(self) -> dict[str, Any]:
         """All of it as plain JSON."""
         return {
             "name": self.name,
             "task": self.task,
-            "kind": self.kind,
             "classes": list(self.classes),
             "mean": list(self.mean),
             "std": list(self.std),
@@ -73,20 +72,18 @@ class Target:
     def from_state(cls, state: Mapping[str, Any]) -> Target:
         """The target that `state` described."""
         lists = {key: tuple(state[key]) for key in ("classes", "mean", "std")}
-        return cls(state["name"], state["task"], state["kind"], **lists)
+        return cls(state["name"], state["task"], **lists)
 
     def _class_numbers(self, data: Table | Arrays, values: Column) -> Array:
-        column = _as_categories(values)
+        column = _one_a_row(data, self.name, values)
         numbers = {name: number for number, name in enumerate(self.classes)}
-        known = np.array([*(numbers.get(name, -1) for name in column.names), -1], np.int64)
+        known = np.array([numbers.get(name, -1) for name in column.names], np.int64)
         encoded: Array = known[column.codes]
         unknown = np.flatnonzero(encoded < 0)
         if len(unknown):
             row = int(unknown[0])
-            name = column.cell(row)
-            what = "is missing" if name is None else f'is "{name}", which was not a class in training'
-            listed = ", ".join(f'"{name}"' for name in self.classes)
-            raise DataError(f'{data.where(row)}: the target "{self.name}" {what}; the classes are {listed}')
+            what = f'"{column.cell(row)}", which was not a class in training; the classes are {quoted(self.classes)}'
+            raise DataError(f'{data.where(row)}: the target "{self.name}" is {what}')
         return encoded
 
 
@@ -101,16 +98,10 @@ def find_target(data: Table | Arrays, task: Literal["auto", "classification", "r
     if data.target is None:
         raise DataError(f"{data.source}: no target is named; name the column or array to learn")
     values = _values(data, data.target)
-    if not isinstance(values, Categories):
-        numbers = _numbers(data, data.target, values)
-        if task == "regression" or (task == "auto" and not _are_classes(values)):
-            width = numbers.shape[1]
-            return Target(data.target, "regression", "numeric", (), (0.0,) * width, (1.0,) * width)
-        if numbers.shape[1] != 1:
-            raise DataError(f'{data.source}: the target "{data.target}" has shape {values.shape}; classes are one a row')
-    elif task == "regression":
-        raise DataError(f'{data.source}: the target "{data.target}" is text; regression needs numbers')
-    return Target(data.target, "classification", kind_of(values), _classes(data, data.target, values))
+    if task == "regression" or (task == "auto" and not _are_classes(values)):
+        width = _numbers(data, data.target, values).shape[1]
+        return Target(data.target, "regression", (), (0.0,) * width, (1.0,) * width)
+    return Target(data.target, "classification", _classes(data, data.target, values))
 
 
 def _values(data: Table | Arrays, name: str) -> Column:
@@ -122,7 +113,7 @@ def _values(data: Table | Arrays, name: str) -> Column:
     values = data.targets
     if values.dtype.kind in "US":
         names, codes = np.unique(values.astype(str), return_inverse=True)
-        return Categories(codes.reshape(len(values), -1)[:, 0].astype(np.int32), tuple(map(str, names)))
+        return Categories(codes.reshape(values.shape).astype(np.int32), tuple(map(str, names)))
     if values.dtype.kind not in "biuf":
         raise DataError(f'{data.source}: the target "{name}" has type {values.dtype}; expected numbers or text')
     return values
@@ -131,7 +122,11 @@ def _values(data: Table | Arrays, name: str) -> Column:
 def _numbers(data: Table | Arrays, name: str, values: Column) -> Array:
     """The target as finite float64 (N, k)."""
     if isinstance(values, Categories):
-        raise DataError(f'{data.source}: the target "{name}" is text; regression needs numbers')
+        text = np.flatnonzero(text_rows(values))
+        if len(text):
+            cell = values.cell(int(text[0]))
+            raise DataError(f'{data.where(int(text[0]))}: the target "{name}" is "{cell}"; regression needs numbers')
+        values = as_numbers(values)
     numbers = values.reshape(len(values), -1).astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
     if len(bad):
@@ -140,32 +135,35 @@ def _numbers(data: Table | Arrays, name: str, values: Column) -> Array:
     return numbers
 
 
-def _are_classes(values: Array) -> bool:
-    """The rule of `find_target` for numbers."""
-    if values.size != len(values) or np.any(values != np.floor(values)):
+def _are_classes(values: Column) -> bool:
+    """The rule of `find_target`."""
+    if isinstance(values, Categories):
+        return True
+    if values.size != len(values) or not np.isfinite(values).all() or np.any(values != np.floor(values)):
         return False
     distinct = len(np.unique(values))
     most = MOST_CLASSES if values.dtype.kind == "f" else MOST_INTEGER_CLASSES
     return distinct <= 2 or (distinct <= most and distinct * ROWS_A_CLASS <= len(values))
 
 
-def _as_categories(values: Column) -> Categories:
-    """Numbers by their names, `3` for 3.0."""
-    if isinstance(values, Categories):
-        return values
-    distinct, codes = np.unique(values, return_inverse=True)
-    names = tuple("" if np.isnan(number) else number_name(number) for number in distinct)
-    codes = np.where(np.isnan(values.reshape(-1)), -1, codes.reshape(-1))
-    return Categories(codes, names)
+def _one_a_row(data: Table | Arrays, name: str, values: Column) -> Categories:
+    """Class targets as text, one for each row, none missing."""
+    column = as_categories(values)
+    if column.codes.size != len(data):
+        what = f'the target "{name}" has shape {column.codes.shape}'
+        raise DataError(f"{data.source}: {what}; expected one class for each row")
+    column = Categories(column.codes.reshape(-1), column.names)
+    missing = np.flatnonzero(column.codes < 0)
+    if len(missing):
+        raise DataError(f'{data.where(int(missing[0]))}: the target "{name}" is missing')
+    return column
 
 
 def _classes(data: Table | Arrays, name: str, values: Column) -> tuple[str, ...]:
     """The names of the classes that occur, in order."""
-    column = _as_categories(values)
-    missing = np.flatnonzero(column.codes < 0)
-    if len(missing):
-        raise DataError(f'{data.where(int(missing[0]))}: the target "{name}" is missing')
+    column = _one_a_row(data, name, values)
     classes = tuple(sort_names([column.names[code] for code in np.unique(column.codes)]))
     if len(classes) < 2:
-        raise DataError(f'{data.source}: the target "{name}" is "{classes[0]}" in every row; expected two classes or more')
+        what = f'the target "{name}" is "{classes[0]}" in every row'
+        raise DataError(f"{data.source}: {what}; expected at least two classes")
     return classes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from dlscratch.config.positions import Document, parse, to_yaml
 from dlscratch.config.schema import Config, check, effective, json_schema, load
 from dlscratch.datasets.readers import READERS
@@ -70,8 +71,9 @@ def test_load_names_the_run_after_the_file(tmp_path: Path, monkeypatch: pytest.M
     assert isinstance(document, Document)
     assert (config.name, config.training.epochs, config.model[-1].options["p"]) == ("digits", 7, 0.5)
     assert load(path, ["name=other"])[1].name == "other"
-    monkeypatch.setattr("sys.stdin", path.open())
-    assert load("-")[1].name == "stdin"
+    with path.open() as file:
+        monkeypatch.setattr("sys.stdin", file)
+        assert load("-")[1].name == "stdin"
     with pytest.raises(ConfigError) as caught:
         load(path, ["training.epochs=abc"])
     expected = '--set training.epochs=abc: training.epochs: expected an integer of at least 1, got "abc"'
@@ -106,6 +108,11 @@ def test_messages_at_the_top(more: str, message: str) -> None:
     [
         ("  epochs: 3", "  epoch: 3", '13:3: training.epoch: unknown key; did you mean "epochs"?'),
         ("  epochs: 3", "  epochs: 0", "13:11: training.epochs: expected an integer of at least 1, got 0"),
+        (
+            "  test: {csv:",
+            "  preprocessing: {task: auto}\n  test: {csv:",
+            "4:19: data.preprocessing.task: unknown key here; it belongs in data",
+        ),
         ("10m", "10 min", f'14:15: training.time_limit: expected {SECONDS}, or null, got "10 min"'),
         ("10m", ".inf", f"14:15: training.time_limit: expected {SECONDS}, or null, got .inf"),
         ("10m", "0", f"14:15: training.time_limit: expected {SECONDS}, or null, got 0"),
@@ -158,7 +165,8 @@ def test_the_json_schema_accepts_the_good_and_refuses_the_bad() -> None:
     assert list(validator.iter_errors(effective(checked(GOOD)))) == []
     for change in [
         {"lr": 1}, {"seed": "x"}, {"model": []}, {"model": ["linear2"]}, {"model": [{"relu": None, "dropout": None}]},
-        {"model": [{"linear": {"out_features": 0}}]}, {"data": {}}, {"training": {"epoch": 3}}, {"optimizer": {"adam": 3}},
+        {"model": [{"linear": {"out_features": 0}}]}, {"data": {}}, {"training": {"epoch": 3}},
+        {"optimizer": {"adam": 3}},
     ]:  # fmt: skip
         assert list(validator.iter_errors({**good, **change})), change
 

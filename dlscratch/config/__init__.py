@@ -1,0 +1,1 @@
+"""Config files: YAML with positions, the strict schema, and what they are turned into."""

@@ -1,0 +1,291 @@
+"""A first config for some data: what was found as comments, and choices that train well at once."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlscratch.config.findings import FEW_ROWS, Found, Task, look_at
+from dlscratch.config.positions import to_yaml
+from dlscratch.datasets.cells import number_name
+from dlscratch.datasets.describe import ColumnSummary, describe
+from dlscratch.datasets.tables import Categories, Table
+from dlscratch.errors import UsageError
+
+MOST_LISTED = 40  # columns or classes in the comments
+NAME_WIDTH = 40
+LEAST_IMAGE, LARGE_IMAGE = 8, 64  # pixels a side: from the first on a convolutional network, from the second on deeper
+
+
+@dataclass(frozen=True)
+class Size:
+    """What suits a number of rows: hidden sizes, and how long and in what steps to train."""
+
+    hidden: tuple[int, ...]
+    batch_size: int
+    epochs: int
+    lr: float
+
+
+SIZES = {  # up to so many rows
+    1_000: Size((32,), 16, 100, 5e-3),
+    10_000: Size((128, 64), 64, 60, 3e-3),
+    100_000: Size((256, 128), 128, 30, 1e-3),
+    math.inf: Size((256, 128), 512, 20, 1e-3),
+}
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A config's text, and what it was made of."""
+
+    text: str
+    found: Found
+
+
+def starter(path: Path, output: Path, target: str | None = None, task: Task = "auto") -> Starter:
+    """The config for the data at `path`, with paths as they are right in a file at `output`.
+
+    UsageError where a CSV's target is not named, DataError where the data cannot be used.
+    """
+    found = look_at(path, target, task)
+    sections = [
+        "\n".join(_heading(path, output, found)),
+        "seed: 0",
+        "\n".join(_data(found, output.parent)),
+        "\n".join(_model(found)),
+        _line("", "loss", "cross_entropy" if found.target.task == "classification" else "mse", _loss_note(found)),
+        "optimizer:\n" + _line("  ", "adam", {"lr": _size(found).lr}),
+        _line("", "schedule", "cosine", "from lr down to 0 over the whole run"),
+        "\n".join(_training(found)),
+    ]
+    return Starter("\n\n".join(sections) + "\n", found)
+
+
+def _heading(path: Path, output: Path, found: Found) -> Iterator[str]:
+    name = shlex.quote(output.name)
+    what = found.target.task if found.target.task == "regression" else f"{len(found.target.classes)} classes"
+    yield f"# Learns {_shown(found.target.name)} ({what}) from {_shown(path.name)}."
+    yield "# Written by `dlscratch init`: a start that should train well at once, and is yours to change."
+    yield "#"
+    yield f"#     dlscratch check {_safe(name)}"
+    yield f"#     dlscratch train {_safe(name)}"
+    yield "#"
+    yield "# Paths are relative to this file. What is there:"
+    yield "#"
+    yield from (f"#   {line}".rstrip() for line in _facts(found))
+
+
+def _facts(found: Found) -> Iterator[str]:
+    """The data in words: its size, its columns, its classes."""
+    if isinstance(found.data, Table):
+        yield f"{len(found.data):,} rows, {len(found.data.columns)} columns"
+        yield ""
+        yield from _columns(found.data, found.options.get("drop", ()))
+    else:
+        x = found.data.inputs
+        shape = " x ".join(map(str, x.shape[1:])) or "one number"
+        yield f"{len(x):,} examples of {shape}, {x.dtype}, {_span(float(x.min()), float(x.max()))}"
+    if found.target.task == "classification":
+        yield ""
+        yield from _classes(found)
+
+
+def _columns(table: Table, dropped: Sequence[str]) -> Iterator[str]:
+    rows = [("column", "kind", "missing", "values")]
+    for column in describe(table)[:MOST_LISTED]:
+        kind = "text" if column.kind == "categorical" else "numbers"
+        role = "target: " if column.name == table.target else "left out: " if column.name in dropped else ""
+        rows.append((_shown(column.name), kind, str(column.missing or ""), role + _values(column)))
+    yield from _aligned(rows)
+    if len(table.columns) > MOST_LISTED:
+        yield f"… and {len(table.columns) - MOST_LISTED} more"
+
+
+def _values(column: ColumnSummary) -> str:
+    """`32.1 to 59.6, mean 43.9`, or `Biscoe, Dream and 1 more`."""
+    if column.minimum is not None and column.maximum is not None:
+        return f"{_span(column.minimum, column.maximum)}, mean {column.mean:.4g}"
+    more = column.distinct - len(column.examples)
+    return ", ".join(map(_shown, column.examples)) + (f" and {more:,} more" if more else "")
+
+
+def _classes(found: Found) -> Iterator[str]:
+    counts = _class_counts(found)
+    rows = [("class", "rows"), *((_shown(name), f"{count:,}") for name, count in list(counts.items())[:MOST_LISTED])]
+    yield from _aligned(rows)
+    if len(counts) > MOST_LISTED:
+        yield f"… and {len(counts) - MOST_LISTED} more"
+
+
+def _class_counts(found: Found) -> dict[str, int]:
+    numbers = found.target.encode(found.data)
+    counts = np.bincount(numbers, minlength=len(found.target.classes))
+    return dict(zip(found.target.classes, map(int, counts), strict=True))
+
+
+def _data(found: Found, folder: Path) -> Iterator[str]:
+    yield "data:"
+    yield f"  {found.reader}:"
+    for key, value in _relative(found.options, folder).items():
+        yield from (f"    # {_safe(note)}" for note in found.notes.get(key, ()))
+        yield _line("    ", key, value)
+    yield _line("  ", "task", found.target.task)
+    validation, test = _fractions(found)
+    yield _line("  ", "validation", validation, "this part of the rows chooses the best epoch")
+    if found.test is None:
+        yield _line("  ", "test", test, "and this part is kept for the final result")
+    else:
+        yield f"  test:\n    {found.reader}:"
+        yield from (_line("      ", key, value) for key, value in _relative(found.test, folder).items())
+    yield "  preprocessing:"
+    yield from (_line("    ", key, value, note) for key, (value, note) in _preprocessing(found).items())
+
+
+def _relative(options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The same options with paths that start at the config's folder."""
+    files = {"path", "images", "labels"}
+    return {key: _path_from(folder, Path(value)) if key in files else value for key, value in options.items()}
+
+
+def _path_from(folder: Path, path: Path) -> str:
+    real = os.path.join(os.path.realpath(path.parent), path.name)
+    text = Path(os.path.relpath(real, os.path.realpath(folder))).as_posix()
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise UsageError(f"{path}: the name is not UTF-8, which a config cannot hold; rename the file")
+    return f"./{text}" if text.startswith("~") else text
+
+
+def _fractions(found: Found) -> tuple[float, float]:
+    """The parts for validation and test: each class needs a row in every part."""
+    rows = len(found.data)
+    least = min(_class_counts(found).values()) if found.target.task == "classification" else rows
+    validation, test = (0.15, 0.2) if rows < 1_000 else (0.1, 0.2) if rows < 50_000 else (0.05, 0.1)
+    if least < (3 if found.test is None else 2):
+        validation = 0
+    return validation, test if least > 1 else 0
+
+
+def _preprocessing(found: Found) -> dict[str, tuple[Any, str]]:
+    """The options and the reason for each."""
+    standard = "standard", "mean 0 and deviation 1, over the training rows"
+    if isinstance(found.data, Table):
+        kept = [column for name, column in found.data.features.items() if name not in found.options.get("drop", ())]
+        options: dict[str, tuple[Any, str]] = {"scale": standard}
+        if any(not isinstance(column, Categories) and np.isnan(column).any() for column in kept):
+            options["impute"] = "median", "what a missing number becomes"
+        if any(isinstance(column, Categories) and _has_rare(column) for column in kept):
+            options["unseen"] = "ignore", "some texts are rare: the training rows may lack them"
+        return options
+    x = found.data.inputs
+    bytes_ = x.dtype == np.uint8 and x.max() > 127
+    options = {"scale": (255, "bytes are 0 to 255: divided by 255 they are 0 to 1") if bytes_ else standard}
+    if x.ndim == 2 and not bytes_:
+        options["per_feature"] = True, "each number by itself"
+    if shape := _image_shape(found):
+        options["shape"] = list(shape), "channels, height, width"
+    return options
+
+
+def _has_rare(column: Categories) -> bool:
+    """Whether a category, or the missing cell, is in so few rows that none may be a training row."""
+    return bool(np.unique(column.codes, return_counts=True)[1].min() < FEW_ROWS)
+
+
+def _image_shape(found: Found) -> tuple[int, int, int] | None:
+    """Channels, height and width where the examples are images; None for everything else."""
+    shape = found.data.inputs.shape[1:] if not isinstance(found.data, Table) else ()
+    shape = (1, *shape) if len(shape) == 2 else shape
+    is_image = len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) >= LEAST_IMAGE
+    return (shape[0], shape[1], shape[2]) if is_image else None
+
+
+def _model(found: Found) -> Iterator[str]:
+    yield "model:"
+    shape = _image_shape(found)
+    yield from map(_layer, _convolutional(shape) if shape else _fully_connected(found))
+    outputs = found.target.outputs
+    note = "one number a class; cross_entropy makes them probabilities" if found.target.classes else ""
+    yield _layer({"linear": {"out_features": outputs}}, note)
+
+
+def _convolutional(shape: tuple[int, int, int]) -> list[Any]:
+    channels = (16, 32) if min(shape[1:]) < LARGE_IMAGE else (16, 32, 64, 64)
+    layers: list[Any] = []
+    for count in channels:
+        convolution = {"conv2d": {"out_channels": count, "kernel_size": 3, "padding": 1}}
+        layers += [convolution, "batch_norm2d", "relu", {"max_pool2d": {"kernel_size": 2}}]
+    return [*layers, "flatten", {"linear": {"out_features": 128}}, "relu", {"dropout": {"p": 0.3}}]
+
+
+def _fully_connected(found: Found) -> list[Any]:
+    flat = isinstance(found.data, Table) or found.data.inputs.ndim <= 2
+    layers: list[Any] = [] if flat else ["flatten"]
+    for count in _size(found).hidden:
+        layers += [{"linear": {"out_features": count}}, "relu"]
+        if count >= 128 and found.target.task == "classification":
+            layers.append({"dropout": {"p": 0.2}})
+    return layers
+
+
+def _loss_note(found: Found) -> str:
+    return "of the standardised target; results are told in its own units" if found.target.task == "regression" else ""
+
+
+def _training(found: Found) -> Iterator[str]:
+    size = _size(found)
+    epochs = size.epochs if _image_shape(found) is None else max(size.epochs // 5, 5)
+    yield "training:"
+    yield f"  epochs: {epochs}"
+    yield f"  batch_size: {size.batch_size}"
+    if _fractions(found)[0] and epochs >= 20:
+        yield _line("  ", "early_stopping", {"patience": epochs // 4}, "the best epoch is kept in any case")
+
+
+def _size(found: Found) -> Size:
+    return next(size for rows, size in SIZES.items() if len(found.data) < rows)
+
+
+def _line(lead: str, key: str, value: Any, comment: str = "") -> str:
+    """A key and its value, a scalar or a list or mapping of scalars, in one line of YAML with a comment behind it."""
+    text = to_yaml({key: value}).strip()
+    text = lead + (text[1:-1] if text.startswith("{") else text)  # {a: 1} as a: 1
+    return f"{text:<32} # {comment}" if comment else text
+
+
+def _layer(layer: Any, comment: str = "") -> str:
+    """An entry of the list of layers: a bare kind, or a kind with options."""
+    [(kind, options)] = [(layer, None)] if isinstance(layer, str) else layer.items()
+    return f"  - {kind}" if options is None else _line("  - ", kind, options, comment)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The rows of a table as lines, with columns under each other."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{_figure(low)} to {_figure(high)}"
+
+
+def _figure(value: float) -> str:
+    return number_name(value) if value.is_integer() else f"{value:.4g}"
+
+
+def _shown(name: str) -> str:
+    """A name in a comment: harmless and short."""
+    text = _safe(name)
+    return text if len(text) <= NAME_WIDTH else text[: NAME_WIDTH - 1] + "…"
+
+
+def _safe(text: str) -> str:
+    """Text that cannot end a comment or break YAML: whatever is not printable is written out."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -1,0 +1,152 @@
+"""Arrays of examples for a model: reshaped, and scaled batch by batch, so that 8-bit images stay 8-bit in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from dlscratch.backend import Array
+from dlscratch.datasets.preprocessor import Preprocessor, target_from_state, target_state
+from dlscratch.datasets.scaling import Scale, shift_and_divisor
+from dlscratch.datasets.tables import Arrays, Kind, Table
+from dlscratch.datasets.targets import Target
+from dlscratch.errors import DataError, UsageError
+
+CHUNK = 1 << 20  # values that are looked at at a time
+
+
+class ArrayPreprocessor(Preprocessor):
+    """Arrays (N, *raw_shape) -> (N, *shape) in their own type; `convert` scales a batch to float32.
+
+    `shift` and `divisor` have one value for all, or one for each of the shape's features.
+    """
+
+    def __init__(
+        self, raw_shape: tuple[int, ...], shape: tuple[int, ...], shift: Array, divisor: Array, target: Target | None
+    ) -> None:
+        self.raw_shape = raw_shape
+        self.shape = shape
+        self.shift = shift
+        self.divisor = divisor
+        self.target = target
+
+    @classmethod
+    def fit(
+        cls,
+        data: Arrays,
+        rows: Array,
+        target: Target | None,
+        *,
+        scale: Scale,
+        per_feature: bool,
+        shape: tuple[int, ...] | None,
+    ) -> ArrayPreprocessor:
+        """Find the scaling in the given rows, the training rows."""
+        raw_shape = data.inputs.shape[1:]
+        if shape is None:
+            shape = raw_shape or (1,)
+        if math.prod(shape) != math.prod(raw_shape):
+            example = f"an example of {data.source} has shape {list(raw_shape)}, {math.prod(raw_shape)} values"
+            raise UsageError(f"shape is {list(shape)}, {math.prod(shape)} values, but {example}")
+        unscaled = cls(raw_shape, shape, np.zeros(()), np.ones(()), target)
+        inputs = unscaled.transform(data)
+        if not isinstance(scale, str) or scale == "none":
+            zero = np.zeros(())
+            return cls(raw_shape, shape, *shift_and_divisor(scale, zero, zero, zero, zero), target)
+        mean, variance, low, high = _statistics(inputs, rows)
+        if not per_feature:
+            variance = (variance + (mean - mean.mean()) ** 2).mean()
+            mean, low, high = mean.mean(), low.min(), high.max()
+        return cls(raw_shape, shape, *shift_and_divisor(scale, mean, variance, low, high), target)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of an example, without the batch axis."""
+        return self.shape
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Arrays have no names."""
+        return ()
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Arrays have no columns."""
+        return {}
+
+    def transform(self, data: Table | Arrays) -> Array:
+        """The inputs in the model's shape, a view in their own type; DataError for another shape, text or NaN."""
+        if not isinstance(data, Arrays):
+            raise DataError(f"{data.source}: holds a table, but the model was trained on arrays")
+        inputs = data.inputs
+        if inputs.shape[1:] != self.raw_shape:
+            found, wanted = list(inputs.shape[1:]), list(self.raw_shape)
+            raise DataError(f"{data.source}: an example has shape {found}, but the model was trained on {wanted}")
+        if inputs.dtype.kind not in "biuf":
+            raise DataError(f"{data.source}: the inputs have type {inputs.dtype}; expected numbers")
+        if inputs.dtype.kind == "f":
+            _check_finite(data)
+        return inputs.reshape(len(inputs), *self.shape)
+
+    def convert(self, x: Array) -> Array:
+        """(x - shift) / divisor of a batch, in float32; in float64 on the way where the type of x needs it."""
+        scaled = x.astype(np.result_type(x.dtype, np.float32))
+        if self.shift.any():
+            scaled -= self.shift.astype(scaled.dtype)
+        scaled /= self.divisor.astype(scaled.dtype)
+        return scaled.astype(np.float32, copy=False)
+
+    def state(self) -> dict[str, Any]:
+        """Shapes, scaling and target as plain JSON."""
+        return {
+            "data": "arrays",
+            "raw_shape": list(self.raw_shape),
+            "shape": list(self.shape),
+            "shift": self.shift.tolist(),
+            "divisor": self.divisor.tolist(),
+            "target": target_state(self.target),
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> ArrayPreprocessor:
+        """The preprocessor that `state` described."""
+        shift, divisor = (np.array(state[key], np.float64) for key in ("shift", "divisor"))
+        return cls(tuple(state["raw_shape"]), tuple(state["shape"]), shift, divisor, target_from_state(state))
+
+
+def _chunks(inputs: Array, rows: Array) -> Iterator[Array]:
+    """The rows of the inputs as float64, some at a time."""
+    size = max(1, CHUNK // max(1, math.prod(inputs.shape[1:])))
+    for first in range(0, len(rows), size):
+        yield inputs[rows[first : first + size]].astype(np.float64)
+
+
+def _statistics(inputs: Array, rows: Array) -> tuple[Array, Array, Array, Array]:
+    """Mean, variance, minimum and maximum of each feature, in one pass over the rows.
+
+    Chunks are joined as in Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
+    variances" (1979).
+    """
+    shape = inputs.shape[1:]
+    count, mean, squares = 0, np.zeros(shape), np.zeros(shape)
+    low, high = np.full(shape, np.inf), np.full(shape, -np.inf)
+    for x in _chunks(inputs, rows):
+        low, high = np.minimum(low, x.min(axis=0)), np.maximum(high, x.max(axis=0))
+        center = x.mean(axis=0)
+        delta, total = center - mean, count + len(x)
+        squares += ((x - center) ** 2).sum(axis=0) + delta**2 * (count * len(x) / total)
+        mean += delta * (len(x) / total)
+        count = total
+    return mean, squares / count, low, high
+
+
+def _check_finite(data: Arrays) -> None:
+    size = max(1, CHUNK // max(1, math.prod(data.inputs.shape[1:])))
+    for first in range(0, len(data), size):
+        finite = np.isfinite(data.inputs[first : first + size]).reshape(-1, math.prod(data.inputs.shape[1:]))
+        if not finite.all():
+            row = first + int(np.argmin(finite.all(axis=1)))
+            raise DataError(f"{data.where(row)} of the inputs holds NaN or an infinite number; expected finite numbers")

@@ -1,0 +1,73 @@
+"""What a fully connected network is made of: linear, embedding, dropout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlscratch.autograd import op, sample
+from dlscratch.backend import Array
+
+
+@op(sample((5, 3), (4, 3), (4,)), sample((2, 3, 4), (5, 4)), sample((3,), (2, 3), (2,)))
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
+    """x Wᵀ + b: x of shape (..., in), weight (out, in) and bias (out,), to (..., out)."""
+    if x.shape[-1:] != weight.shape[1:] or (bias is not None and bias.shape != weight.shape[:1]):
+        raise ValueError("expected x of shape (..., in), weight (out, in) and bias (out,)")
+    X = x.reshape(-1, x.shape[-1])  # all leading axes in one, so that each product is one call of BLAS
+    Y = (weight @ X.T).T if len(X) <= 32 else X @ weight.T
+    if bias is not None:
+        Y += bias
+
+    def rows(g: Array) -> Array:
+        return g.reshape(-1, g.shape[-1])
+
+    def dx(g: Array) -> Array:
+        return (rows(g) @ weight).reshape(x.shape)
+
+    def db(g: Array) -> Array:
+        G = rows(g)
+        return np.ones_like(G[:, 0]) @ G  # BLAS is three times as fast as sum(0)
+
+    return Y.reshape(*x.shape[:-1], weight.shape[0]), dx, lambda g: rows(g).T @ X, db
+
+
+@op(sample((5, 3), np.array([[0, 2, 2], [4, 0, 2]])), sample((5, 3), np.array(1)))
+def embedding(weight: Array, indices: Array) -> Any:
+    """The rows of weight (V, D) that integer indices of shape S name: S + (D,). Gradients of repeated rows add up."""
+    indices = check_indices(indices, len(weight), "row of weight")
+
+    def dweight(g: Array) -> Array:
+        total = np.zeros_like(weight)
+        if indices.size:
+            order = np.argsort(indices, axis=None, kind="stable")
+            named = indices.reshape(-1)[order]
+            starts = np.flatnonzero(np.diff(named, prepend=-1))  # where each row's stretch begins
+            total[named[starts]] = np.add.reduceat(g.reshape(-1, g.shape[-1])[order], starts, axis=0)
+        return total
+
+    return weight[indices], dweight
+
+
+def check_indices(indices: Any, count: int, what: str) -> Any:
+    """The indices themselves; ValueError unless they are integers from 0 to count − 1."""
+    if indices.dtype.kind not in "iu":
+        raise ValueError(f"expected integers that each name a {what}, got dtype {indices.dtype}")
+    if indices.size and not (indices.min() >= 0 and indices.max() < count):
+        wrong = next(int(i) for i in indices.reshape(-1) if not 0 <= i < count)
+        raise ValueError(f"index {wrong} names no {what}: there are {count}, from 0 to {count - 1}")
+    return indices
+
+
+@op(sample((3, 4), p=0.4, rng=0))
+def dropout(x: Array, *, p: float = 0.5, rng: np.random.Generator | int) -> Any:
+    """x with each element set to 0 with probability p, and the others divided by 1 − p, so that the mean stays.
+
+    `rng` is the generator that draws the mask (it moves on), or a seed. Call it in training only.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"p is {p}; expected at least 0 and less than 1")
+    mask = np.random.default_rng(rng).random(x.shape, dtype=np.float32) >= p
+    scale = np.multiply(mask, 1 / (1 - p), dtype=x.dtype)
+    return x * scale, lambda g: g * scale

@@ -1,0 +1,192 @@
+"""Sequential: layers one after the other, as one layer; and Residual, which adds its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, overload
+
+import numpy as np
+from annotated_doc import Doc
+
+from dlscratch.autograd import Tensor
+from dlscratch.errors import UsageError, did_you_mean
+from dlscratch.nn.layers.base import Layer
+from dlscratch.nn.layers.site import Shape, Site, text
+
+
+class Sequential(Layer):
+    """Layers one after the other.
+
+    Built at once where `input_shape` (without the batch axis) is given, else by the first batch. First values depend
+    on the seed and on each parameter's key only. `model[1]` is a layer, `model[:2]` a Sequential of the same layers.
+    """
+
+    def __init__(
+        self,
+        *layers: Annotated[Layer, Doc("the layers, first to last")],
+        input_shape: Shape | int | None = None,
+        seed: int = 0,
+        dtype: Any = np.float32,
+    ) -> None:
+        self.layers: list[Layer] = list(layers)
+        super().__init__()
+        for index, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise UsageError(f"{self.kind}: layers[{index}] is {layer!r}; expected a layer, such as Linear(64, 10)")
+        self.start = Site(seed=seed, dtype=np.dtype(dtype))
+        if input_shape is not None:
+            self.build((input_shape,) if isinstance(input_shape, int) else tuple(input_shape))
+
+    @property
+    def takes_integers(self) -> bool:  # type: ignore[override]
+        return any(layer.takes_integers for layer in self.layers)
+
+    def children(self) -> list[Layer]:
+        return self.layers
+
+    def build(self, shape: Shape, site: Site | None = None) -> Shape:
+        output = super().build(shape, site or self.start)
+        if site is None:
+            self._check_shared()
+        return output
+
+    def shape_after(self, shape: Shape, site: Site) -> Shape:
+        for place, layer in self._sites(site):
+            shape = layer.shape_after(shape, place)
+        return shape
+
+    def create(self, shape: Shape, site: Site) -> None:
+        for place, layer in self._sites(site):
+            shape = layer.build(shape, place)
+
+    def _sites(self, site: Site) -> Iterator[tuple[Site, Layer]]:
+        previous = site.previous
+        for index, layer in enumerate(self.layers):
+            yield site.child(index, layer.kind, previous), layer
+            previous = site.child_name(index, layer.kind)
+
+    def _check_shared(self) -> None:
+        """A layer with parameters must not stand in two places: a saved model could not say so."""
+        first: dict[int, str] = {}
+        for path, layer in self.named_layers():
+            if (layer.weights or layer.buffers) and first.setdefault(id(layer), path) != path:
+                raise UsageError(f"layers {first[id(layer)]} and {path} are one and the same {layer!r}; make two")
+
+    def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
+        for layer in self.layers:
+            x = layer(x, training=training, rng=rng)
+        return x
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> Layer: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequential: ...
+    def __getitem__(self, index: int | slice) -> Layer | Sequential:
+        if isinstance(index, int):
+            return self.layers[index]
+        part = Sequential(*self.layers[index], seed=self.start.seed, dtype=self.start.dtype)
+        if part.layers and part.layers[0].input_shape is not None:
+            part.build(part.layers[0].input_shape)
+        return part
+
+    def __repr__(self) -> str:
+        inside = (f"({i}): {layer!r}".replace("\n", "\n  ") for i, layer in enumerate(self.layers))
+        return "\n  ".join([f"{type(self).__name__}(", *inside]) + "\n)"
+
+    def config(self) -> dict[str, Any]:
+        return {"layers": self.architecture()}
+
+    def architecture(self) -> list[dict[str, Any]]:
+        """The layers as JSON, in the form that a config's `model:` has: [{"linear": {"out_features": 64}}, …]."""
+        return [{layer.kind: layer.config()} for layer in self.layers]
+
+    @classmethod
+    def from_architecture(
+        cls, architecture: Sequence[Any], input_shape: Shape | None = None, seed: int = 0, dtype: Any = np.float32
+    ) -> Sequential:
+        """The model that `architecture()`, or a config's `model:`, describes."""
+        return cls(*layers_of(architecture), input_shape=input_shape, seed=seed, dtype=dtype)
+
+    def summary(self) -> Summary:
+        """One row for each layer: path, kind, output shape, parameters. print() shows it as a table."""
+        rows = Summary()
+        for path, layer in self.named_layers():
+            if path:
+                rows.append(Row(path, layer.kind, layer.output_shape, sum(p.size for p in layer.weights.values())))
+        return rows
+
+
+class Residual(Sequential):
+    """Its layers' output plus its input (He et al., 2016); both must have one shape."""
+
+    def __init__(self, *layers: Annotated[Layer, Doc("the layers, first to last")]) -> None:
+        super().__init__(*layers)
+
+    def shape_after(self, shape: Shape, site: Site) -> Shape:
+        output = super().shape_after(shape, site)
+        if output != shape:
+            raise site.error(f"its layers make {text(output)} of {text(shape)}, but their sum needs one shape for both")
+        return output
+
+    def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
+        return super().forward(x, training, rng) + x
+
+
+def layers_of(architecture: Sequence[Any], where: str = "") -> list[Layer]:
+    """The layers that a list describes: each a kind, or {kind: options}; the options of a container may be its list."""
+    from dlscratch.nn.layers import LAYERS  # a registry of containers, too: it imports this file
+
+    layers = []
+    for index, item in enumerate(architecture):
+        if not (isinstance(item, str) or (isinstance(item, dict) and len(item) == 1)):
+            raise UsageError(f"{where}layers[{index}]: expected a kind of layer or {{kind: options}}, got {item!r}")
+        [(kind, options)] = [(item, None)] if isinstance(item, str) else item.items()
+        if kind not in LAYERS:
+            hint = did_you_mean(kind, LAYERS) or f"; there are {', '.join(LAYERS)}"
+            raise UsageError(f'{where}layers[{index}]: unknown layer "{kind}"{hint}')
+        options = {"layers": options} if isinstance(options, list) else dict(options or {})
+        name = f"{where}layers[{index}] {kind}"
+        try:
+            layers.append(LAYERS[kind](*layers_of(options.pop("layers", ()), f"{name}, "), **options))
+        except (TypeError, UsageError) as error:
+            raise error if str(error).startswith(where + "layers[") else UsageError(f"{name}: {error}") from None
+    return layers
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer in a summary; `parameters` counts its own, not those of layers inside it."""
+
+    path: str
+    kind: str
+    output_shape: Shape | None
+    parameters: int
+
+
+class Summary(list[Row]):
+    """The rows of a model's summary; as text, a table with the total."""
+
+    @property
+    def parameters(self) -> int:
+        """All parameters together."""
+        return sum(row.parameters for row in self)
+
+    def __str__(self) -> str:
+        cells = [("layer", "kind", "output shape", "parameters")]
+        for row in self:
+            shape = "?" if row.output_shape is None else text(row.output_shape)
+            indent = "  " * row.path.count(".")
+            cells.append((row.path, indent + row.kind, shape, f"{row.parameters:,}"))
+        cells.append(("total", "", "", f"{self.parameters:,}"))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        line = "  ".join(f"{{:{side}{width}}}" for side, width in zip("<<<>", widths, strict=True))
+        return "\n".join(line.format(*row) for row in cells)
+
+    __repr__ = __str__

@@ -1,0 +1,57 @@
+"""What tests of several rooms share: the command line as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+import dlscratch
+
+
+class Cli(Protocol):
+    """`cli("init", "x.csv", cwd=tmp_path)` runs `python -m dlscratch init x.csv` there and gives its end as text."""
+
+    def __call__(
+        self,
+        *args: str | Path,
+        cwd: Path | None = None,
+        input: str | None = None,
+        env: dict[str, str] | None = None,
+        traceback: bool = False,
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+def run_cli(
+    *args: str | Path,
+    cwd: Path | None = None,
+    input: str | None = None,
+    env: dict[str, str] | None = None,
+    traceback: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """Run the very code that the tests import; `env` is added to the environment, and no input means an empty one."""
+    source = str(Path(dlscratch.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-m", "dlscratch", *map(str, args)],
+        cwd=cwd,
+        input=input or "",
+        env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8", "COLUMNS": "200", **(env or {})},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=110,
+        check=False,
+    )
+    assert traceback or "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+@pytest.fixture
+def cli() -> Cli:
+    """The command line as a process; fails where a traceback reaches a user, unless `traceback=True`."""
+    return run_cli
