@@ -24,6 +24,7 @@ import json
 import os
 import secrets
 import stat
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -39,7 +40,7 @@ from dlscratch.errors import CheckpointError, OutputError
 FORMAT_VERSION = 1
 METADATA = "metadata"
 CHUNK = 1 << 20
-DAMAGE = (zipfile.BadZipFile, zlib.error)
+DAMAGE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import settings
 
 import dlscratch
+
+settings.register_profile("dlscratch", deadline=None)  # a busy machine is no failure
+settings.load_profile("dlscratch")
 
 
 class Cli(Protocol):

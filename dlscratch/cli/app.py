@@ -42,7 +42,7 @@ def _root(
 ) -> None: ...
 
 
-for command in (configs.init, configs.check, models.train, models.inspect, models.evaluate, models.predict, configs.schema):
+for command in (configs.init, configs.check, models.train, models.inspect, models.evaluate, models.predict, configs.schema, configs.options):
     app.command()(command)
 
 

@@ -18,6 +18,7 @@ from dlscratch.datasets.csv_file import CsvFile
 from dlscratch.datasets.csv_reader import MISSING, MOSTLY, SUFFIXES, CsvReader
 from dlscratch.datasets.idx_reader import IdxReader, read_idx
 from dlscratch.datasets.npz_reader import NpzReader
+from dlscratch.datasets.preprocessing import Preprocessing
 from dlscratch.datasets.sources import existing_file, expand, open_binary
 from dlscratch.datasets.tables import Arrays, Categories, Column, Table, missing_rows
 from dlscratch.datasets.targets import Target, find_target
@@ -47,6 +48,13 @@ class Found:
     test: dict[str, Any] | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)
 
+    def class_counts(self) -> dict[str, int]:
+        """The rows of each class; empty for regression."""
+        if self.target.task == "regression":
+            return {}
+        counts = np.bincount(self.target.encode(self.data), minlength=len(self.target.classes))
+        return dict(zip(self.target.classes, map(int, counts), strict=True))
+
 
 def look_at(path: Path, target: str | None = None, task: Task = "auto") -> Found:
     """Read the data and find out what to learn. UsageError without a target to go by, DataError for unusable data."""
@@ -55,8 +63,7 @@ def look_at(path: Path, target: str | None = None, task: Task = "auto") -> Found
         return _look_at_csv(path, target, task)
     reader, options, test = (_npz_options if kind == "npz" else _idx_options)(path, target)
     data = reader(**options).read()
-    if data.inputs.dtype.kind not in "biuf":
-        raise DataError(f"{data.source}: the inputs have type {data.inputs.dtype}; expected numbers")
+    Preprocessing(task=task, scale="none").fit(data)  # refuses inputs that are no finite numbers
     return Found(kind, options, data, find_target(data, task), test)
 
 

@@ -21,6 +21,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from dlscratch.errors import did_you_mean
+from dlscratch.nn.initializers import INITIALIZERS
 
 LENGTHS = (MinLen, MaxLen)
 
@@ -175,6 +176,16 @@ class OneOf(Marker):
         return {"anyOf": [{"enum": bare}, {**mapping, "minProperties": 1, "maxProperties": 1}]}
 
 
+class Written(OneOf):
+    """One kind of a registry that is passed on as it is written, `{kind: {option: value}}`: a layer's initializer."""
+
+    def validate(self, value: Any) -> Any:
+        return super().validate(value).value()
+
+
+INITIALIZER = Written("initializer", INITIALIZERS)
+
+
 class Untitled(GenerateJsonSchema):
     """JSON Schema without a title for each key that only repeats the key."""
 
@@ -233,6 +244,8 @@ def _annotated(hint: Any, notes: tuple[Any, ...], layers: OneOf | None, rules: t
         return Annotated[hint, *notes]
     if "layers" in notes:
         return GenericAlias(list, (Annotated[Any, layers],))
+    if "initializer" in notes:
+        return Annotated[Any, INITIALIZER] | None
     return strict(hint, layers, (*rules, *(rule for note in notes for rule in bounds_in(note))))
 
 

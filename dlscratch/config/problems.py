@@ -152,6 +152,8 @@ def describe(hint: Any, rules: tuple[Any, ...] = ()) -> str:
         return f"a mapping, each value {describe(inner[1])}"
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return f"a mapping with keys such as {', '.join(list(hint.model_fields)[:3])}"
+    if hint is type(None):
+        return "null"
     return WORDS.get(hint, "a value") + (_length(rules) if hint is str else _bounds(rules))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, create_model
 
-from dlscratch.config.options import Marker, OneOf, Options, Section, Spec, Untitled, plain, summary
+from dlscratch.config.options import INITIALIZER, Marker, OneOf, Options, Section, Spec, Untitled, plain, summary
 from dlscratch.config.overrides import apply_overrides
 from dlscratch.config.positions import Document, read
 from dlscratch.config.problems import config_error
@@ -176,7 +176,7 @@ def effective(config: Section) -> dict[str, Any]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a config file, for editors that complete and check."""
     schema = Config.model_json_schema(schema_generator=Untitled)
-    choices = [LAYER, LOSS, OPTIMIZER, SCHEDULE, PART]
+    choices = [LAYER, INITIALIZER, LOSS, OPTIMIZER, SCHEDULE, PART]
     schema["$defs"] |= {choice.name: choice.definition() for choice in choices}
     schema["$defs"]["Data"]["oneOf"] = [{"required": [kind]} for kind in READERS]
     return {

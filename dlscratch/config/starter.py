@@ -12,15 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from dlscratch.backend import Array
+from dlscratch.config.facts import facts, safe, shown
 from dlscratch.config.findings import FEW_ROWS, Found, Task, look_at
 from dlscratch.config.positions import to_yaml
-from dlscratch.datasets.cells import number_name
-from dlscratch.datasets.describe import ColumnSummary, describe
-from dlscratch.datasets.tables import Categories, Table
+from dlscratch.datasets.tables import Categories, Column, Table
 from dlscratch.errors import UsageError
 
-MOST_LISTED = 40  # columns or classes in the comments
-NAME_WIDTH = 40
+STANDARD = "standard", "mean 0 and deviation 1, over the training rows"
 LEAST_IMAGE, LARGE_IMAGE = 8, 64  # pixels a side: from the first on a convolutional network, from the second on deeper
 
 
@@ -72,76 +71,29 @@ def starter(path: Path, output: Path, target: str | None = None, task: Task = "a
 def _heading(path: Path, output: Path, found: Found) -> Iterator[str]:
     name = shlex.quote(output.name)
     what = found.target.task if found.target.task == "regression" else f"{len(found.target.classes)} classes"
-    yield f"# Learns {_shown(found.target.name)} ({what}) from {_shown(path.name)}."
+    yield f"# Learns {shown(found.target.name)} ({what}) from {shown(path.name or str(path))}."
     yield "# Written by `dlscratch init`: a start that should train well at once, and is yours to change."
     yield "#"
-    yield f"#     dlscratch check {_safe(name)}"
-    yield f"#     dlscratch train {_safe(name)}"
+    yield f"#     dlscratch check {safe(name)}"
+    yield f"#     dlscratch train {safe(name)}"
     yield "#"
     yield "# Paths are relative to this file. What is there:"
     yield "#"
-    yield from (f"#   {line}".rstrip() for line in _facts(found))
-
-
-def _facts(found: Found) -> Iterator[str]:
-    """The data in words: its size, its columns, its classes."""
-    if isinstance(found.data, Table):
-        yield f"{len(found.data):,} rows, {len(found.data.columns)} columns"
-        yield ""
-        yield from _columns(found.data, found.options.get("drop", ()))
-    else:
-        x = found.data.inputs
-        shape = " x ".join(map(str, x.shape[1:])) or "one number"
-        yield f"{len(x):,} examples of {shape}, {x.dtype}, {_span(float(x.min()), float(x.max()))}"
-    if found.target.task == "classification":
-        yield ""
-        yield from _classes(found)
-
-
-def _columns(table: Table, dropped: Sequence[str]) -> Iterator[str]:
-    rows = [("column", "kind", "missing", "values")]
-    for column in describe(table)[:MOST_LISTED]:
-        kind = "text" if column.kind == "categorical" else "numbers"
-        role = "target: " if column.name == table.target else "left out: " if column.name in dropped else ""
-        rows.append((_shown(column.name), kind, str(column.missing or ""), role + _values(column)))
-    yield from _aligned(rows)
-    if len(table.columns) > MOST_LISTED:
-        yield f"… and {len(table.columns) - MOST_LISTED} more"
-
-
-def _values(column: ColumnSummary) -> str:
-    """`32.1 to 59.6, mean 43.9`, or `Biscoe, Dream and 1 more`."""
-    if column.minimum is not None and column.maximum is not None:
-        return f"{_span(column.minimum, column.maximum)}, mean {column.mean:.4g}"
-    more = column.distinct - len(column.examples)
-    return ", ".join(map(_shown, column.examples)) + (f" and {more:,} more" if more else "")
-
-
-def _classes(found: Found) -> Iterator[str]:
-    counts = _class_counts(found)
-    rows = [("class", "rows"), *((_shown(name), f"{count:,}") for name, count in list(counts.items())[:MOST_LISTED])]
-    yield from _aligned(rows)
-    if len(counts) > MOST_LISTED:
-        yield f"… and {len(counts) - MOST_LISTED} more"
-
-
-def _class_counts(found: Found) -> dict[str, int]:
-    numbers = found.target.encode(found.data)
-    counts = np.bincount(numbers, minlength=len(found.target.classes))
-    return dict(zip(found.target.classes, map(int, counts), strict=True))
+    yield from (f"#   {line}".rstrip() for line in facts(found))
 
 
 def _data(found: Found, folder: Path) -> Iterator[str]:
     yield "data:"
     yield f"  {found.reader}:"
     for key, value in _relative(found.options, folder).items():
-        yield from (f"    # {_safe(note)}" for note in found.notes.get(key, ()))
+        yield from (f"    # {safe(note)}" for note in found.notes.get(key, ()))
         yield _line("    ", key, value)
     yield _line("  ", "task", found.target.task)
     validation, test = _fractions(found)
-    yield _line("  ", "validation", validation, "this part of the rows chooses the best epoch")
+    few = f"too few rows to hold some out: {_least(found)} of the rarest class"
+    yield _line("  ", "validation", validation, "this part of the rows chooses the best epoch" if validation else few)
     if found.test is None:
-        yield _line("  ", "test", test, "and this part is kept for the final result")
+        yield _line("  ", "test", test, "and this part is kept for the final result" if test else few)
     else:
         yield f"  test:\n    {found.reader}:"
         yield from (_line("      ", key, value) for key, value in _relative(found.test, folder).items())
@@ -165,33 +117,51 @@ def _path_from(folder: Path, path: Path) -> str:
 
 def _fractions(found: Found) -> tuple[float, float]:
     """The parts for validation and test: each class needs a row in every part."""
-    rows = len(found.data)
-    least = min(_class_counts(found).values()) if found.target.task == "classification" else rows
+    rows, least = len(found.data), _least(found)
     validation, test = (0.15, 0.2) if rows < 1_000 else (0.1, 0.2) if rows < 50_000 else (0.05, 0.1)
-    if least < (3 if found.test is None else 2):
-        validation = 0
-    return validation, test if least > 1 else 0
+    return validation if least > (1 if found.test else 2) else 0, test if least > 1 else 0
+
+
+def _least(found: Found) -> int:
+    """The rows of the rarest class, or all rows where there are no classes."""
+    return min(found.class_counts().values(), default=len(found.data))
 
 
 def _preprocessing(found: Found) -> dict[str, tuple[Any, str]]:
     """The options and the reason for each."""
-    standard = "standard", "mean 0 and deviation 1, over the training rows"
     if isinstance(found.data, Table):
-        kept = [column for name, column in found.data.features.items() if name not in found.options.get("drop", ())]
-        options: dict[str, tuple[Any, str]] = {"scale": standard}
-        if any(not isinstance(column, Categories) and np.isnan(column).any() for column in kept):
-            options["impute"] = "median", "what a missing number becomes"
-        if any(isinstance(column, Categories) and _has_rare(column) for column in kept):
-            options["unseen"] = "ignore", "some texts are rare: the training rows may lack them"
-        return options
+        dropped = found.options.get("drop", ())
+        return _for_columns([column for name, column in found.data.features.items() if name not in dropped])
     x = found.data.inputs
-    bytes_ = x.dtype == np.uint8 and x.max() > 127
-    options = {"scale": (255, "bytes are 0 to 255: divided by 255 they are 0 to 1") if bytes_ else standard}
-    if x.ndim == 2 and not bytes_:
-        options["per_feature"] = True, "each number by itself"
+    if x.dtype == np.uint8 and x.max() > 127:
+        options: dict[str, tuple[Any, str]] = {"scale": (255, "bytes are 0 to 255: divided by 255 they are 0 to 1")}
+    else:
+        options = {"scale": STANDARD} | ({"per_feature": (True, "each number by itself")} if x.ndim == 2 else {})
     if shape := _image_shape(found):
         options["shape"] = list(shape), "channels, height, width"
     return options
+
+
+def _for_columns(columns: Sequence[Column]) -> dict[str, tuple[Any, str]]:
+    numbers = [column for column in columns if not isinstance(column, Categories)]
+    most = _pixel_maximum(numbers) if len(numbers) == len(columns) else None
+    options: dict[str, tuple[Any, str]] = {"scale": STANDARD}
+    if most:
+        options["scale"] = most, f"0 to {most} in all columns, as pixels are: divided by {most} they are 0 to 1"
+    if any(np.isnan(column).any() for column in numbers):
+        options["impute"] = "median", "what a missing number becomes"
+    if any(isinstance(column, Categories) and _has_rare(column) for column in columns):
+        options["unseen"] = "ignore", "some texts are rare: the training rows may lack them"
+    return options
+
+
+def _pixel_maximum(columns: Sequence[Array]) -> int | None:
+    """The common maximum of many columns of whole numbers from 0 on, most of which come near it; None for others."""
+    if len(columns) < LEAST_IMAGE**2 // 2 or not all(np.all(column == np.floor(column)) for column in columns):
+        return None
+    high = [float(column.max()) for column in columns]
+    alike = sum(value >= max(high) / 2 for value in high) >= len(high) / 2
+    return int(max(high)) if alike and all(column.min() >= 0 for column in columns) and max(high) > 1 else None
 
 
 def _has_rare(column: Categories) -> bool:
@@ -246,7 +216,7 @@ def _training(found: Found) -> Iterator[str]:
     yield f"  epochs: {epochs}"
     yield f"  batch_size: {size.batch_size}"
     if _fractions(found)[0] and epochs >= 20:
-        yield _line("  ", "early_stopping", {"patience": epochs // 4}, "the best epoch is kept in any case")
+        yield _line("  ", "early_stopping", {"patience": epochs // 3}, "the best epoch is kept in any case")
 
 
 def _size(found: Found) -> Size:
@@ -264,28 +234,3 @@ def _layer(layer: Any, comment: str = "") -> str:
     """An entry of the list of layers: a bare kind, or a kind with options."""
     [(kind, options)] = [(layer, None)] if isinstance(layer, str) else layer.items()
     return f"  - {kind}" if options is None else _line("  - ", kind, options, comment)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The rows of a table as lines, with columns under each other."""
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-
-
-def _span(low: float, high: float) -> str:
-    return f"{_figure(low)} to {_figure(high)}"
-
-
-def _figure(value: float) -> str:
-    return number_name(value) if value.is_integer() else f"{value:.4g}"
-
-
-def _shown(name: str) -> str:
-    """A name in a comment: harmless and short."""
-    text = _safe(name)
-    return text if len(text) <= NAME_WIDTH else text[: NAME_WIDTH - 1] + "…"
-
-
-def _safe(text: str) -> str:
-    """Text that cannot end a comment or break YAML: whatever is not printable is written out."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -25,15 +25,16 @@ BOUNDS: dict[Any, tuple[str, str, Any]] = {
 @functools.cache
 def options_of(target: Any) -> dict[str, tuple[Any, Any]]:
     """The options of a constructor: name -> (annotated hint, default). Options are the parameters with `Annotated`."""
-    hints = get_type_hints(target.__init__, include_extras=True)  # type: ignore[misc]
+    hints = get_type_hints(target.__init__, include_extras=True)
     found = [p for p in inspect.signature(target).parameters.values() if get_origin(hints.get(p.name)) is Annotated]
     return {p.name: (hints[p.name], p.default) for p in found if p.kind is not inspect.Parameter.VAR_POSITIONAL}
 
 
 def check_options(instance: Any) -> None:
     """UsageError for the first option, kept under its own name, that is missing or not as its annotation demands."""
-    title = type(instance).__name__
-    for name, (hint, _) in options_of(type(instance)).items():
+    target: Any = type(instance)
+    title = target.__name__
+    for name, (hint, _) in options_of(target).items():
         value = getattr(instance, name)
         if value is ...:
             raise UsageError(f"{title}: {name} is missing; write {title}({name}=…)")

@@ -4,25 +4,22 @@ Each `_update` is the method's whole arithmetic for one flat piece of a paramete
 their gradient and their state stay in the processor's cache from the first line of the update to the last; everything
 is computed in place or into scratch arrays that live as long as the optimizer, so a step allocates nothing.
 
-In the comments and docstrings p is the parameter, g its gradient, t the number of updates so far, this one included.
+p is a parameter, g its gradient, t in formulas the number of its updates, this one included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
 from annotated_doc import Doc
 from annotated_types import Ge, Gt, Lt
 
-from dlscratch.autograd import Tensor
 from dlscratch.backend import Array
 from dlscratch.errors import CheckpointError, UsageError
 from dlscratch.nn.options import check_options
-from dlscratch.optim.packs import BLOCK, packed
-
-Parameters = Mapping[str, Tensor] | Iterable[Tensor]
+from dlscratch.optim.packs import BLOCK, Parameters, named, packed
 
 LearningRate = Annotated[float, Ge(0), Doc("learning rate: how far one update moves")]
 WeightDecay = Annotated[float, Ge(0), Doc("L2 penalty: this times the parameter is added to its gradient")]
@@ -43,7 +40,7 @@ class Optimizer:
     def __init__(self, parameters: Parameters, lr: float) -> None:
         self.lr = lr
         check_options(self)
-        self.parameters = _named(parameters)
+        self.parameters = named(parameters)
         self.steps = dict.fromkeys(self.parameters, 0)  # updates of each parameter: one without gradient is left out
         self._packs = packed(self.parameters, self.buffers)
         self._scratch: dict[np.dtype[np.generic], list[Array]] = {}
@@ -69,7 +66,7 @@ class Optimizer:
             self._scratch[p.dtype] = [np.empty_like(p, shape=BLOCK), np.empty_like(p, shape=BLOCK)]
         for start in range(0, p.size, BLOCK):
             block = slice(start, start + BLOCK)
-            scratch = [t[: p.size - start] for t in self._scratch[p.dtype]]
+            scratch = [tmp[: p.size - start] for tmp in self._scratch[p.dtype]]
             self._update(step, p[block], g[block], [x[block] for x in state], scratch)
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
@@ -137,14 +134,14 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
-        t, decayed = scratch
+        tmp, decayed = scratch
         g = _add_decay(g, p, self.weight_decay, decayed)
         if self.momentum:
             v = state[0]
             np.multiply(v, self.momentum, out=v)
-            np.add(v, g if step == 1 or not self.dampening else np.multiply(g, 1 - self.dampening, out=t), out=v)
-            g = np.add(g, np.multiply(v, self.momentum, out=t), out=t) if self.nesterov else v
-        np.subtract(p, np.multiply(g, self.lr, out=t), out=p)
+            np.add(v, g if step == 1 or not self.dampening else np.multiply(g, 1 - self.dampening, out=tmp), out=v)
+            g = np.add(g, np.multiply(v, self.momentum, out=tmp), out=tmp) if self.nesterov else v
+        np.subtract(p, np.multiply(g, self.lr, out=tmp), out=p)
 
 
 class Adam(Optimizer):
@@ -168,21 +165,21 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
-        t, decayed = scratch
-        self._move(step, p, _add_decay(g, p, self.weight_decay, decayed), state, t)
+        tmp, decayed = scratch
+        self._move(step, p, _add_decay(g, p, self.weight_decay, decayed), state, tmp)
 
-    def _move(self, step: int, p: Array, g: Array, state: list[Array], t: Array) -> None:
+    def _move(self, step: int, p: Array, g: Array, state: list[Array], tmp: Array) -> None:
         (M, V), (beta1, beta2) = state, self.betas
         np.multiply(M, beta1, out=M)
         np.add(M, g, out=M)
         np.multiply(V, beta2, out=V)
-        np.add(V, np.multiply(g, g, out=t), out=V)
+        np.add(V, np.multiply(g, g, out=tmp), out=V)
         # lr·m̂ / (√v̂ + eps) with m̂ = first·M and v̂ = second·V, the scalars moved to where they cost nothing
         first = (1 - beta1) / (1 - beta1**step)
         second = (1 - beta2) / (1 - beta2**step)
-        np.add(np.sqrt(V, out=t), self.eps / second**0.5, out=t)
-        np.divide(M, t, out=t)
-        np.subtract(p, np.multiply(t, self.lr * first / second**0.5, out=t), out=p)
+        np.add(np.sqrt(V, out=tmp), self.eps / second**0.5, out=tmp)
+        np.divide(M, tmp, out=tmp)
+        np.subtract(p, np.multiply(tmp, self.lr * first / second**0.5, out=tmp), out=p)
 
 
 class AdamW(Adam):
@@ -227,21 +224,21 @@ class RMSprop(Optimizer):
         super().__init__(parameters, lr)
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
-        t, decayed = scratch
+        tmp, decayed = scratch
         v, *others = state
         g = _add_decay(g, p, self.weight_decay, decayed)
-        _average(v, np.multiply(g, g, out=t), self.alpha, t)
+        _average(v, np.multiply(g, g, out=tmp), self.alpha, tmp)
         if self.centered:
             mean = others[0]
-            _average(mean, g, self.alpha, t)
-            np.subtract(v, np.multiply(mean, mean, out=t), out=t)
-        np.add(np.sqrt(t if self.centered else v, out=t), self.eps, out=t)
-        direction = np.divide(g, t, out=t)
+            _average(mean, g, self.alpha, tmp)
+            np.subtract(v, np.multiply(mean, mean, out=tmp), out=tmp)
+        np.add(np.sqrt(tmp if self.centered else v, out=tmp), self.eps, out=tmp)
+        direction = np.divide(g, tmp, out=tmp)
         if self.momentum:
             b = others[-1]
             np.multiply(b, self.momentum, out=b)
             direction = np.add(b, direction, out=b)
-        np.subtract(p, np.multiply(direction, self.lr, out=t), out=p)
+        np.subtract(p, np.multiply(direction, self.lr, out=tmp), out=p)
 
 
 class Adagrad(Optimizer):
@@ -265,13 +262,13 @@ class Adagrad(Optimizer):
             s[...] = initial_accumulator_value
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
-        t, decayed = scratch
+        tmp, decayed = scratch
         s = state[0]
         g = _add_decay(g, p, self.weight_decay, decayed)
-        np.add(s, np.multiply(g, g, out=t), out=s)
-        np.add(np.sqrt(s, out=t), self.eps, out=t)
-        np.divide(g, t, out=t)
-        np.subtract(p, np.multiply(t, self.lr / (1 + (step - 1) * self.lr_decay), out=t), out=p)
+        np.add(s, np.multiply(g, g, out=tmp), out=s)
+        np.add(np.sqrt(s, out=tmp), self.eps, out=tmp)
+        np.divide(g, tmp, out=tmp)
+        np.subtract(p, np.multiply(tmp, self.lr / (1 + (step - 1) * self.lr_decay), out=tmp), out=p)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -283,19 +280,6 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def _named(parameters: Parameters) -> dict[str, Tensor]:
-    """Names to tensors; a tensor that comes twice (tied weights) keeps its first name and is updated once."""
-    pairs = parameters.items() if isinstance(parameters, Mapping) else ((str(i), x) for i, x in enumerate(parameters))
-    first: dict[int, tuple[str, Tensor]] = {}
-    for name, tensor in pairs:
-        if not isinstance(tensor, Tensor) or not tensor.requires_grad:
-            raise UsageError(f"parameter {name!r}: expected a Tensor with requires_grad=True, got {tensor!r:.80}")
-        first.setdefault(id(tensor), (name, tensor))
-    if not first:
-        raise UsageError("the optimizer got no parameters; a model without an input shape has none until it is called")
-    return dict(first.values())
-
-
 def _add_decay(g: Array, p: Array, weight_decay: float, out: Array) -> Array:
     """g + weight_decay·p, in `out`; g itself where there is no decay."""
     if not weight_decay:
@@ -304,7 +288,7 @@ def _add_decay(g: Array, p: Array, weight_decay: float, out: Array) -> Array:
     return np.add(out, g, out=out)
 
 
-def _average(mean: Array, x: Array, keep: float, t: Array) -> None:
+def _average(mean: Array, x: Array, keep: float, tmp: Array) -> None:
     """mean ← keep·mean + (1 − keep)·x, in place; t is scratch and may be x."""
     np.multiply(mean, keep, out=mean)
-    np.add(mean, np.multiply(x, 1 - keep, out=t), out=mean)
+    np.add(mean, np.multiply(x, 1 - keep, out=tmp), out=mean)

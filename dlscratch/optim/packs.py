@@ -6,15 +6,18 @@ a network has many small ones. So those are copied side by side, updated at once
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from dlscratch.autograd import Tensor
 from dlscratch.backend import Array
+from dlscratch.errors import UsageError
 
 BLOCK = 65536  # elements: parameter, gradient, two states and scratch in float32 are 1.3 MB, for a second-level cache
 SMALL = 16384  # elements up to which it is cheaper to copy a parameter and its gradient than to update it alone
+
+Parameters = Mapping[str, Tensor] | Iterable[Tensor]
 
 
 class Pack:
@@ -58,6 +61,19 @@ class Pack:
         """Copy p back into the parameters."""
         for name, tensor in self.named.items():
             tensor.mutate()[...] = p[self.slices[name]].reshape(tensor.shape)
+
+
+def named(parameters: Parameters) -> dict[str, Tensor]:
+    """Names to tensors; a tensor that comes twice (tied weights) keeps its first name and is updated once."""
+    pairs = parameters.items() if isinstance(parameters, Mapping) else ((str(i), x) for i, x in enumerate(parameters))
+    first: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in pairs:
+        if not isinstance(tensor, Tensor) or not tensor.requires_grad:
+            raise UsageError(f"parameter {name!r}: expected a Tensor with requires_grad=True, got {tensor!r:.80}")
+        first.setdefault(id(tensor), (name, tensor))
+    if not first:
+        raise UsageError("the optimizer got no parameters; a model without an input shape has none until it is called")
+    return dict(first.values())
 
 
 def packed(parameters: dict[str, Tensor], buffers: tuple[str, ...]) -> list[Pack]:

@@ -184,16 +184,18 @@ class _Run:
     def _norm(self, loss: float, before: list[dict[str, Array]]) -> float:
         """The norm of all gradients, if these and the loss are finite."""
         squares = {name: sum_of_squares(p.grad) for name, p in self.optimizer.parameters.items() if p.grad is not None}
-        bad = [f"the gradient of {name}" for name, total in squares.items() if not math.isfinite(total)]
+        bad = [name for name, total in squares.items() if not math.isfinite(total)]
         if math.isfinite(loss) and not bad:
             return math.sqrt(math.fsum(squares.values()))
         for buffers, old in zip(self.buffers, before, strict=True):
             buffers.update(old)
-        state, what = self.state, f"the loss is {loss}" if not bad else f"{', '.join(bad[:3])} is not finite"
+        state = self.state
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        what = f"loss {loss:.6g}, NaN or Inf in the gradient of {', '.join(bad[:3])}{more}" if bad else f"loss {loss}"
         raise DivergedError(
-            f"epoch {state.epoch + 1}, batch {state.batch + 1} of {len(self.train)} (step {state.step + 1}): {what} "
-            f"(loss {loss:.6g}, lr {self.optimizer.lr:.6g}); this update was not made. "
-            "Lower lr, start it with warmup, set clip_norm, or look for huge or missing values in the data"
+            f"epoch {state.epoch + 1}, batch {state.batch + 1} of {len(self.train)} (step {state.step + 1}): {what}, "
+            f"with lr {self.optimizer.lr:.6g}; this update was not made. Lower lr, start it with a warmup, set "
+            "clip_norm, or look for huge or missing values in the data"
         )
 
     def _clip(self, norm: float) -> None:

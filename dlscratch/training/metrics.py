@@ -62,6 +62,8 @@ class TopK(Metric):
 
     def sums(self, output: Array, target: Array) -> Array:
         _, actual = classes_of(output, target)
+        if self.k > output.shape[1]:
+            raise UsageError(f"top_k: k is {self.k}, but the model has {output.shape[1]} outputs; choose a smaller k")
         counted = actual >= 0
         own = np.take_along_axis(output, np.expand_dims(np.where(counted, actual, 0), 1), axis=1)
         hits = np.count_nonzero((output > own).sum(axis=1)[counted] < self.k)

@@ -9,9 +9,25 @@ import numpy as np
 from dlscratch.backend import Array
 from dlscratch.datasets.targets import Target
 from dlscratch.errors import UsageError
+from dlscratch.training.metrics import METRICS, Metric, Results, TopK
 
 FOR_CLASSES = ("cross_entropy", "nll", "binary_cross_entropy_with_logits")
 FOR_NUMBERS = ("mse", "l1", "huber")
+TOP = 5
+
+
+class InUnits(Metric):
+    """Another metric, of outputs and targets brought back to the units of the data."""
+
+    def __init__(self, metric: Metric, target: Target) -> None:
+        self.metric, self.target = metric, target
+        self.training = metric.training  # type: ignore[misc]
+
+    def sums(self, output: Array, target: Array) -> Array:
+        return self.metric.sums(*(self.target.inverse(x.astype(np.float64)) for x in (output, target)))
+
+    def results(self, sums: Array) -> Results:
+        return self.metric.results(sums)
 
 
 @dataclass(frozen=True)
@@ -44,6 +60,16 @@ class Objective:
         if self.outputs == 1:
             return targets[:, None].astype(np.float32)
         return np.eye(self.outputs, dtype=np.float32)[targets]
+
+    def metrics(self, *, thorough: bool = False) -> list[Metric]:
+        """What tells how good a model is: a few numbers an epoch, or (`thorough`) all there is to say."""
+        if self.target.task == "regression":
+            return [InUnits(METRICS[name](), self.target) for name in ("mae", "rmse", "r2")]
+        found = [METRICS[name]() for name in ("accuracy", "macro_f1")]
+        if thorough:
+            found += [TopK(TOP)] if self.target.outputs > TOP else []
+            found += [METRICS[name]() for name in ("per_class", "confusion_matrix")]
+        return found
 
     def probabilities(self, outputs: Array) -> Array:
         """(N, classes) in float64 from a model's outputs (N, outputs)."""

@@ -137,6 +137,11 @@ def test_text_after_many_numbers_keeps_the_first_cells_as_they_were(write):
     assert len(table) == 400_000
 
 
+def test_lines_are_counted_through_many_blocks(write):
+    path = write("a,b\n" + "\n".join(f"{n},{n}" for n in range(300_000)) + "\n1,2,3\n")
+    assert message(path) == "data.csv:300002: 3 cells, but the header has 2 columns"
+
+
 def test_numbers_that_stand_for_missing(write):
     path = write("a,b\n-999,1\n2,3\n")
     np.testing.assert_array_equal(read(path, missing=["-999"]).columns["a"], [np.nan, 2])

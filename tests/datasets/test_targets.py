@@ -66,7 +66,7 @@ def test_regression_targets_are_standardised_and_come_back(values):
     encoded = fitted.transform_targets(data)
     assert (encoded.shape, encoded.dtype) == ((len(values), 1), np.float32)
     mean, scale = (values[0], 1) if min(values) == max(values) else (np.mean(values), np.std(values))
-    np.testing.assert_allclose(encoded[:, 0] * scale, values - mean, atol=1e-5 * scale, rtol=1e-5)
+    np.testing.assert_allclose(encoded[:, 0] * scale, np.array(values) - mean, atol=1e-5 * scale, rtol=1e-5)
     np.testing.assert_allclose(fitted.inverse(encoded)[:, 0], values, atol=1e-5 * scale + 1e-9, rtol=1e-6)
 
 

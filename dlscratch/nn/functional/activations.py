@@ -25,7 +25,13 @@ def sigmoid(x: Array) -> Any:
 def relu(x: Array) -> Any:
     """max(x, 0); the gradient at 0 is 0."""
     y = np.maximum(x, 0)
-    return y, lambda g: g * (y > 0)
+
+    def dx(g: Array) -> Array:
+        d = (y > 0).astype(g.dtype)
+        d *= g
+        return d
+
+    return y, dx
 
 
 @op(ROWS, sample((3, 4), negative_slope=0.3))

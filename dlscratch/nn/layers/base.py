@@ -170,7 +170,8 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The options that are not the default's, with the sizes that were inferred: JSON that builds this layer."""
-        options = [(name, getattr(self, name), default) for name, (_, default) in options_of(type(self)).items()]
+        target: Any = type(self)
+        options = [(name, getattr(self, name), default) for name, (_, default) in options_of(target).items()]
         return {name: _json(value) for name, value, default in options if value != default}
 
     def __repr__(self) -> str:

@@ -1,0 +1,181 @@
+"""The commands that train and use models: train, inspect, evaluate, predict."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dlscratch.cli.options import ConfigFile, Json, ModelFile, Overrides, Quiet
+from dlscratch.cli.signals import stop_after_step
+
+if TYPE_CHECKING:
+    from dlscratch.cli.console import Console
+    from dlscratch.config.build import Experiment
+    from dlscratch.runs import Run
+
+
+def train(
+    config: ConfigFile,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME when left out.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last.npz.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the model of a config; writes config.yaml, run.json, metrics.jsonl, best.npz and last.npz."""
+    from dlscratch.cli.console import Console
+    from dlscratch.config.build import build
+    from dlscratch.runs import Run
+
+    console = Console(json=json, quiet=quiet)
+    experiment = build(config, overrides or ())
+    folder = out or Path("runs") / str(experiment.config.name)
+    describe_experiment(console, experiment)
+    run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
+    _train(console, run)
+    result = run.finish()
+    _show_result(console, result)
+    console.result(result)
+
+
+def _train(console: Console, run: Run) -> None:
+    """Train to the end; a signal is obeyed after the step under way, when last.npz is safely written."""
+    from dlscratch.cli.progress import training_view
+
+    with stop_after_step() as stop, training_view(console, run.experiment.config.training.epochs) as view:
+        for record in run.train():
+            view.show(record)
+            if stop.signal is not None:
+                run.interrupted()
+                break
+    if stop.signal is not None:
+        name = signal.Signals(stop.signal).name
+        console.warn(f"{name}: stopped; {run.folder.last} is written, go on with --resume")
+        raise typer.Exit(128 + stop.signal)
+
+
+def describe_experiment(console: Console, experiment: Experiment) -> None:
+    """What will be trained on what, and what looks odd about it."""
+    target = experiment.objective.target
+    rows = ", ".join(f"{name} {count:,}" for name, count in experiment.rows.items())
+    what = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
+    shape = "x".join(map(str, experiment.prepared.preprocessor.input_shape))
+    model = f"{experiment.model.summary().parameters:,} parameters in {len(experiment.model)} layers"
+    console.say(f"{experiment.config.name}: {shape} inputs, target {target.name} ({what}); rows: {rows}; {model}")
+    for warning in experiment.warnings:
+        console.warn(warning)
+
+
+def _show_result(console: Console, result: dict[str, Any]) -> None:
+    from dlscratch.cli.console import number
+
+    for part in ("validation", "test"):
+        if part in result:
+            figures = "  ".join(f"{name} {number(value)}" for name, value in result[part].items() if not isinstance(value, list))
+            console.say(f"{part} (best epoch, {result['best_epoch']}):  {figures}", style="bold" if part == "test" else None)
+    console.say(result["model"])
+
+
+def evaluate(
+    model: ModelFile,
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[DATA]...", help="A CSV, an .npz, or IDX images and labels; the run's test rows when left out."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Loss and metrics of a trained model on raw rows with their target."""
+    from dlscratch.cli.console import Console
+    from dlscratch.runs import TrainedModel
+    from dlscratch.runs.held_out import held_out
+
+    console = Console(json=json, quiet=quiet)
+    trained = TrainedModel.load(model)
+    results = trained.evaluate(list(data) if data else held_out(model, trained))
+    _show_evaluation(console, results, trained.preprocessor.class_names)
+    console.result({"model": str(model), "data": list(data or ["test rows of the run"]), **results})
+
+
+def _show_evaluation(console: Console, results: dict[str, Any], classes: tuple[str, ...]) -> None:
+    from dlscratch.cli.console import number
+
+    console.table(("metric", "value"), [(name, number(x)) for name, x in results.items() if not isinstance(x, list)])
+    if "f1" in results:
+        support = [sum(row) for row in results["confusion_matrix"]]
+        columns = (results["precision"], results["recall"], results["f1"], support)
+        rows = [(name, *map(number, figures)) for name, *figures in zip(classes, *columns, strict=True)]
+        console.table(("class", "precision", "recall", "f1", "examples"), rows)
+        matrix = [(name, *map(number, row)) for name, row in zip(classes, results["confusion_matrix"], strict=True)]
+        console.table(("is \\ taken for", *classes), matrix)
+
+
+def predict(
+    model: ModelFile,
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Raw rows: a CSV, an .npz, or IDX images.")],
+    out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="A CSV file; - for stdout.")] = "-",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predictions of a trained model for raw rows, as CSV: the class and its probabilities, or the number."""
+    import sys
+
+    from dlscratch.checkpoint import write_text
+    from dlscratch.cli.console import Console
+    from dlscratch.runs import TrainedModel
+
+    console = Console(json=json, quiet=quiet)
+    predictions = TrainedModel.load(model).predict(data)
+    if out != "-":
+        write_text(out, predictions.to_csv())
+        console.say(f"{len(predictions):,} predictions in {out}")
+    elif not json:
+        sys.stdout.write(predictions.to_csv())
+    console.result({"model": str(model), "predictions": predictions.columns()})
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model, vectors, or any .npz file.")],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What is in a file: layers, shapes, parameters, statistics of each array, and how it was trained."""
+    from dlscratch.cli.console import Console
+    from dlscratch.runs.inspection import inspect as look
+
+    console = Console(json=json, quiet=quiet)
+    document = look(file)
+    _show_inspection(console, document)
+    console.result(document)
+
+
+def _show_inspection(console: Console, document: dict[str, Any]) -> None:
+    from dlscratch.cli.console import number
+
+    console.say(f"{document['file']}: {document['kind']}, {document['bytes']:,} bytes, {len(document['arrays'])} arrays")
+    if "layers" in document:
+        rows = [
+            (row["path"], "  " * row["path"].count(".") + row["kind"], "x".join(map(str, row["output_shape"])), number(row["parameters"]))
+            for row in document["layers"]
+        ]
+        console.table(("layer", "kind", "output", "parameters"), [*rows, ("total", "", "", number(document["parameters"]))], left=3)
+    statistics = ("dtype", "mean", "std", "min", "max", "zeros", "nan", "inf")
+    console.table(
+        ("array", "shape", *statistics),
+        [
+            (name, "x".join(map(str, facts["shape"])), *(number(facts.get(key)) for key in statistics))
+            for name, facts in document["arrays"].items()
+        ],
+        left=2,
+    )
+    training = document.get("training", {})
+    for name, value in training.get("metrics", {}).items():
+        if not isinstance(value, list):
+            console.say(f"{name:20s} {number(value)}")
+    for name in ("epoch", "step", "seed"):
+        if name in training:
+            console.say(f"{name:20s} {training[name]}")

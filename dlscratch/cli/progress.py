@@ -1,0 +1,59 @@
+"""How a training run looks: a bar on a terminal, a line an epoch elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dlscratch.cli.console import Console, number
+from dlscratch.training import Epoch, Step
+
+FIRST = ("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1", "val_rmse", "val_r2")
+
+
+def epoch_line(record: Epoch, epochs: int) -> str:
+    """`epoch  3/40  loss 0.2811  val_accuracy 0.9444  lr 0.003  0.1 s  best`."""
+    shown = [f"{name} {number(record.values[name])}" for name in FIRST if name in record.values]
+    notes = ["best"] if record.best else []
+    notes += ["time is up"] if not record.complete else []
+    notes += ["no improvement: stopped early"] if record.stopped else []
+    width = len(str(epochs))
+    head = f"epoch {record.epoch:>{width}}/{epochs}"
+    return "  ".join([head, *shown, f"lr {number(record.lr)}", f"{record.seconds:.1f} s", *notes])
+
+
+class Training:
+    """Shows the records of a run as they come."""
+
+    def __init__(self, console: Console, epochs: int, bar: Progress | None) -> None:
+        self.console, self.epochs, self.bar = console, epochs, bar
+        self.task = bar.add_task("", total=1.0, figures="") if bar else None
+        self.loss: float | None = None
+        self.last: Mapping[str, Any] = {}
+
+    def show(self, record: Step | Epoch) -> None:
+        """Move the bar on, or write the line of an epoch."""
+        if isinstance(record, Epoch):
+            self.last = record.values
+            self.console.say(epoch_line(record, self.epochs))
+        elif self.bar is not None and self.task is not None:
+            self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
+            done = (record.epoch - 1) * record.batches + record.batch
+            figures = f"epoch {record.epoch}/{self.epochs}  loss {self.loss:.4f}"
+            for name in ("val_accuracy", "val_rmse"):
+                figures += f"  {name} {number(self.last[name])}" if name in self.last else ""
+            self.bar.update(self.task, completed=done, total=self.epochs * record.batches, figures=figures)
+
+
+@contextmanager
+def training_view(console: Console, epochs: int) -> Iterator[Training]:
+    """A bar under the lines while a person is watching; lines alone otherwise."""
+    if not console.is_terminal or console.quiet:
+        yield Training(console, epochs, None)
+        return
+    columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"), TimeRemainingColumn())
+    with Progress(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
+        yield Training(console, epochs, bar)

@@ -1,0 +1,144 @@
+"""From a checked config to the objects that train: data, model, loss, optimizer, schedule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlscratch.config.options import Spec
+from dlscratch.config.positions import Document, Problem
+from dlscratch.config.schema import Config, effective, load
+from dlscratch.datasets import READERS, Prepared, Preprocessing, fingerprint, prepare
+from dlscratch.errors import ConfigError, ShapeError, UsageError
+from dlscratch.nn import LOSSES, Sequential
+from dlscratch.nn.losses import Loss
+from dlscratch.optim import OPTIMIZERS, SCHEDULES
+from dlscratch.optim.optimizers import Optimizer
+from dlscratch.optim.schedules import Schedule
+from dlscratch.training.early_stopping import EarlyStopping
+from dlscratch.training.objective import Objective
+
+SOFTMAX = ("softmax", "log_softmax")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a run needs, fresh: nothing has been trained yet."""
+
+    config: Config
+    base: Path  # where the config's relative paths start
+    prepared: Prepared
+    files: dict[str, str]  # SHA-256 of each data file
+    objective: Objective
+    model: Sequential
+    loss: Loss
+    loss_spec: Spec
+    optimizer: Optimizer
+    schedule: Schedule | None
+    early_stopping: EarlyStopping | None
+    warnings: tuple[str, ...]
+
+    @property
+    def fingerprints(self) -> list[str]:
+        """The SHA-256 of the data files, in the order in which the config names them."""
+        return list(self.files.values())
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each part."""
+        parts = {name: getattr(self.prepared, name) for name in ("train", "validation", "test")}
+        return {name: len(part) for name, part in parts.items() if part is not None}
+
+
+def build(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
+    """Read a config (`-`: stdin), its data and make everything in it; errors say where in the config they come from.
+
+    ConfigError: the config, or layers that do not fit the data. DataError: the data.
+    """
+    document, config = load(path, overrides)
+    base = Path() if str(path) == "-" else Path(path).parent
+    return assemble(document, config, base)
+
+
+def assemble(document: Document, config: Config, base: Path) -> Experiment:
+    """The experiment that a checked config describes."""
+    prepared, files = _data(document, config, base)
+    target = prepared.preprocessor.target
+    assert target is not None
+    default_loss = "cross_entropy" if target.task == "classification" else "mse"
+    loss = config.loss or Spec(default_loss, {})
+    try:
+        objective = Objective(target, loss.kind)
+    except UsageError as error:
+        raise document.error([Problem(("loss",), str(error))]) from None
+    model = _model(document, config, prepared, objective)
+    optimizer = OPTIMIZERS[config.optimizer.kind](model.named_parameters(), **config.optimizer.options)
+    stopping = config.training.early_stopping
+    schedule = config.schedule and SCHEDULES[config.schedule.kind](**config.schedule.options)
+    return Experiment(
+        config, base, prepared, files, objective, model, LOSSES[loss.kind](**loss.options), loss, optimizer, schedule,
+        None if stopping is None else EarlyStopping(**stopping), tuple(_warnings(config, loss.kind)),
+    )  # fmt: skip
+
+
+def _data(document: Document, config: Config, base: Path) -> tuple[Prepared, dict[str, str]]:
+    """The prepared parts, and the SHA-256 of every file that they come from."""
+    files: list[Path] = []
+
+    def read(spec: Spec) -> Any:
+        reader = READERS[spec.kind](**spec.options)
+        files.extend(reader.files(base))
+        return reader.read(base)
+
+    def part(value: float | Spec) -> Any:
+        return read(value) if isinstance(value, Spec) else value
+
+    data = config.data
+    raw = read(data.reader)
+    parts = {"validation": part(data.validation), "test": part(data.test)}
+    preprocessing = Preprocessing(task=data.task, **data.preprocessing)
+    return prepare(raw, preprocessing, config.seed, **parts), fingerprint(files)
+
+
+def _model(document: Document, config: Config, prepared: Prepared, objective: Objective) -> Sequential:
+    """The model, built for the data; a ConfigError names the line of the layer that does not fit."""
+    architecture = [spec.value() for spec in config.model]
+    try:
+        model = Sequential.from_architecture(architecture, prepared.preprocessor.input_shape, config.seed)
+    except (ShapeError, UsageError) as error:
+        raise document.error([Problem(_layer_path(str(error)), str(error))]) from None
+    if model.output_shape != (objective.outputs,):
+        raise document.error([Problem(("model", len(config.model) - 1), _wrong_output(model, objective))])
+    return model
+
+
+def _layer_path(message: str) -> tuple[str | int, ...]:
+    """`layers[3] residual, layers[0] linear: …` -> ("model", 3)."""
+    found = re.match(r"layers\[(\d+)\]", message)
+    return ("model", int(found.group(1))) if found else ("model",)
+
+
+def _wrong_output(model: Sequential, objective: Objective) -> str:
+    target, wanted = objective.target, objective.outputs
+    what = f"{len(target.classes)} classes" if target.task == "classification" else f"{wanted} numbers a row"
+    got = "x".join(map(str, model.output_shape or ()))
+    last = model[len(model) - 1]
+    advice = f"write out_features: {wanted}" if last.kind == "linear" else f"end with linear: {{out_features: {wanted}}}"
+    return f'the model gives {got} numbers an example, but {objective.loss} of "{target.name}" ({what}) needs {wanted}; {advice}'
+
+
+def _warnings(config: Config, loss: str) -> Iterable[str]:
+    """What is allowed and yet hardly meant."""
+    last = config.model[-1].kind
+    if loss == "cross_entropy" and last in SOFTMAX:
+        yield f"model[{len(config.model) - 1}].{last}: cross_entropy takes the softmax itself; leave this layer out"
+    if loss == "nll" and last != "log_softmax":
+        yield "loss.nll: it takes log-probabilities; end the model with log_softmax, or use cross_entropy"
+    if loss == "binary_cross_entropy_with_logits" and last == "sigmoid":
+        yield f"model[{len(config.model) - 1}].sigmoid: this loss takes the sigmoid itself; leave this layer out"
+
+
+__all__ = ["ConfigError", "Experiment", "assemble", "build", "effective"]
