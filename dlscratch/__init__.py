@@ -1,0 +1,71 @@
+"""dlscratch: deep learning from scratch on NumPy.
+
+Names are imported when they are first used, so that `dlscratch --help` does not wait for NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from dlscratch._version import __version__
+
+if TYPE_CHECKING:
+    from dlscratch import datasets, nn, optim, runs, training
+    from dlscratch.autograd import OPS, Tensor, gradcheck, no_grad, op, sample
+    from dlscratch.config.build import build
+    from dlscratch.errors import DlscratchError
+    from dlscratch.runs import Run, TrainedModel
+    from dlscratch.training import fit
+
+_HOMES = {
+    "datasets": "datasets",
+    "nn": "nn",
+    "optim": "optim",
+    "runs": "runs",
+    "training": "training",
+    "OPS": "autograd",
+    "Tensor": "autograd",
+    "gradcheck": "autograd",
+    "no_grad": "autograd",
+    "op": "autograd",
+    "sample": "autograd",
+    "build": "config.build",
+    "DlscratchError": "errors",
+    "Run": "runs",
+    "TrainedModel": "runs",
+    "fit": "training",
+}
+
+__all__ = [
+    "OPS",
+    "DlscratchError",
+    "Run",
+    "Tensor",
+    "TrainedModel",
+    "__version__",
+    "build",
+    "datasets",
+    "fit",
+    "gradcheck",
+    "nn",
+    "no_grad",
+    "op",
+    "optim",
+    "runs",
+    "sample",
+    "training",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dlscratch' has no attribute {name!r}")
+    module = importlib.import_module(f"dlscratch.{_HOMES[name]}")
+    value = module if name == _HOMES[name] else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -27,9 +27,9 @@ def main() -> None:
     for name, rows in {"train": train, "validation": validation, "test": test}.items():
         parts[name] = torch.from_numpy(data[rows, :-1] / 16), torch.from_numpy(data[rows, -1].astype(np.int64))
     model = nn.Sequential(
-        nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+        nn.Linear(64, 256), nn.ReLU(), nn.Dropout(0.4), nn.Linear(256, 64), nn.ReLU(), nn.Linear(64, 10)
     )
-    loss_function = nn.CrossEntropyLoss()
+    loss_function = nn.CrossEntropyLoss(label_smoothing=0.1)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
     x, y = parts["train"]

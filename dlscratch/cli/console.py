@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import rich.box
 import rich.console
@@ -14,6 +14,8 @@ import rich.markup
 import rich.table
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+WIDE = 400
 
 
 def harmless(text: object) -> str:
@@ -28,6 +30,8 @@ class Console:
         self.json = json
         self.quiet = quiet
         self.rich = rich.console.Console(stderr=json, highlight=False, soft_wrap=True)
+        if not self.rich.is_terminal:
+            self.rich.width = WIDE  # a file or a pipe has no edge
         self.errors = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
 
     @property
@@ -53,11 +57,11 @@ class Console:
             return
         table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
         for number, name in enumerate(columns):
-            table.add_column(harmless(name), justify="left" if number < left else "right", overflow="fold")
+            justify: Literal["left", "right"] = "left" if number < left else "right"
+            table.add_column(harmless(name), justify=justify, overflow="fold")
         for row in rows:
             table.add_row(*(rich.markup.escape(harmless(cell)) for cell in row))
-        width = None if self.is_terminal else 200
-        self.rich.print(table, width=width, soft_wrap=False)
+        self.rich.print(table, soft_wrap=False)
 
     def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
         """The command's result: with --json the document, alone on stdout."""

@@ -156,26 +156,30 @@ def inspect(
 def _show_inspection(console: Console, document: dict[str, Any]) -> None:
     from dlscratch.cli.console import number
 
-    console.say(f"{document['file']}: {document['kind']}, {document['bytes']:,} bytes, {len(document['arrays'])} arrays")
+    arrays = document["arrays"]
+    console.say(f"{document['file']}: {document['kind']}, {document['bytes']:,} bytes, {len(arrays)} arrays")
     if "layers" in document:
-        rows = [
-            (row["path"], "  " * row["path"].count(".") + row["kind"], "x".join(map(str, row["output_shape"])), number(row["parameters"]))
-            for row in document["layers"]
-        ]
-        console.table(("layer", "kind", "output", "parameters"), [*rows, ("total", "", "", number(document["parameters"]))], left=3)
-    statistics = ("dtype", "mean", "std", "min", "max", "zeros", "nan", "inf")
-    console.table(
-        ("array", "shape", *statistics),
-        [
-            (name, "x".join(map(str, facts["shape"])), *(number(facts.get(key)) for key in statistics))
-            for name, facts in document["arrays"].items()
-        ],
-        left=2,
-    )
+        _show_layers(console, document)
+    shown = ["dtype", *(key for key in ("mean", "std", "min", "max", "zeros") if arrays)]
+    shown += [key for key in ("nan", "inf") if any(facts.get(key) for facts in arrays.values())]
+    rows = [(name, _shape(facts["shape"]), *(number(facts.get(key)) for key in shown)) for name, facts in arrays.items()]
+    console.table(("array", "shape", *shown), rows, left=3)
     training = document.get("training", {})
-    for name, value in training.get("metrics", {}).items():
-        if not isinstance(value, list):
-            console.say(f"{name:20s} {number(value)}")
-    for name in ("epoch", "step", "seed"):
-        if name in training:
-            console.say(f"{name:20s} {training[name]}")
+    facts = {**{key: training[key] for key in ("epoch", "step", "seed") if key in training}, **training.get("metrics", {})}
+    console.table(("training", ""), [(name, number(value)) for name, value in facts.items() if not isinstance(value, list)])
+
+
+def _show_layers(console: Console, document: dict[str, Any]) -> None:
+    from dlscratch.cli.console import number
+
+    rows = [
+        (row["path"], "  " * row["path"].count(".") + row["kind"], _shape(row["output_shape"]), number(row["parameters"]))
+        for row in document["layers"]
+    ]
+    console.table(
+        ("layer", "kind", "output", "parameters"), [*rows, ("total", "", "", number(document["parameters"]))], left=3
+    )
+
+
+def _shape(sizes: list[int]) -> str:
+    return "×".join(map(str, sizes)) or "scalar"

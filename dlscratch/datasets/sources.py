@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
 def resolve(path: str | Path, base: Path | None = None) -> Path:
     """The path as it is opened: a relative one starts at `base`, the folder of the config."""
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))  # Path.expanduser reads `./~a` as `~a`, and fails without a user `a`
     return path if base is None else base / path
 
 

@@ -1,4 +1,4 @@
-"""`init`: what is found in data, the config that comes of it, and that this config trains, whatever the columns' names."""
+"""`init`: what is found in data, and that the config that comes of it trains, whatever the columns are called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from dlscratch.config.build import build
@@ -164,7 +164,7 @@ def test_texts_among_numbers_are_taken_as_missing(tmp_path: Path) -> None:
     cells[5], cells[9], cells[11] = "-", "unknown", "inf"
     text, config = made(table(tmp_path, columns(weight=cells)), "kind")
     missing = config.data.reader.options["missing"]
-    assert missing[-3:] == ["-", "inf", "unknown"] or set(missing[-3:]) == {"-", "inf", "unknown"}
+    assert set(missing[-3:]) == {"-", "inf", "unknown"}
     assert '# "weight" has numbers, and "' in text
     assert config.data.preprocessing["impute"] == "median"
 
@@ -193,11 +193,9 @@ def test_another_encoding_is_found(tmp_path: Path) -> None:
 
 
 def test_pixels_in_columns_are_divided_by_their_maximum(tmp_path: Path) -> None:
-    _, config = made(DATA / "digits.csv.gz", "digit") if False else (None, None)
-    found = starter(DATA / "digits.csv.gz", tmp_path / "c.yaml", "digit")
-    assert "    scale: 16                    # 0 to 16 in all columns, as pixels are" in found.text
-    assert "… and 25 more\n" in found.text
-    assert config is None
+    text = starter(DATA / "digits.csv.gz", tmp_path / "c.yaml", "digit").text
+    assert "    scale: 16                    # 0 to 16 in all columns, as pixels are" in text
+    assert "#   … and 25 more\n" in text
 
 
 @pytest.mark.parametrize(
@@ -239,7 +237,7 @@ def test_paths_start_at_the_config(tmp_path: Path, output: str) -> None:
 # Arrays
 
 
-def images(folder: Path, count: int = 40, shape: tuple[int, ...] = (12, 10)) -> np.ndarray:
+def images(count: int = 40, shape: tuple[int, ...] = (12, 10)) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, *shape)).astype(np.uint8)
 
 
@@ -251,7 +249,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 def write_mnist(folder: Path, part: str, count: int, suffix: str = ".gz") -> Path:
     path = folder / f"{part}-images-idx3-ubyte{suffix}"
-    write_idx(path, images(folder, count))
+    write_idx(path, images(count))
     write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", np.arange(count, dtype=np.uint8) % 4)
     return path
 
@@ -269,7 +267,8 @@ def test_idx_finds_labels_and_the_test_set(tmp_path: Path, suffix: str) -> None:
     assert config.data.preprocessing["scale"] == 255
     assert config.model[0].kind == "conv2d"
     assert "#   40 examples of 12 x 10, uint8, 0 to 255" in text
-    assert made(tmp_path)[1].data == config.data
+    assert look_at(tmp_path).options == look_at(path).options
+    assert look_at(tmp_path).test == look_at(path).test
 
 
 def test_idx_without_labels_and_labels_alone(tmp_path: Path) -> None:
@@ -285,13 +284,13 @@ def test_idx_without_labels_and_labels_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "first", "preprocessing"),
     [
-        (images(Path(), 40, (3, 16, 16)), "conv2d", {"scale": 255, "shape": [3, 16, 16]}),
-        (images(Path(), 40, (70, 64)), "conv2d", {"scale": 255, "shape": [1, 70, 64]}),
-        (images(Path(), 40, (16, 16, 3)), "flatten", {"scale": 255, "shape": None}),
-        (images(Path(), 40, (6, 6)), "flatten", {"scale": 255}),
-        (images(Path(), 40, (20,)) / 7.0, "linear", {"scale": "standard", "per_feature": True}),
-        (images(Path(), 40, ()), "linear", {"scale": 255}),
-        (images(Path(), 40, (9, 9)).astype(np.float32), "conv2d", {"scale": "standard", "shape": [1, 9, 9]}),
+        (images(40, (3, 16, 16)), "conv2d", {"scale": 255, "shape": [3, 16, 16]}),
+        (images(40, (70, 64)), "conv2d", {"scale": 255, "shape": [1, 70, 64]}),
+        (images(40, (16, 16, 3)), "flatten", {"scale": 255, "shape": None}),
+        (images(40, (6, 6)), "flatten", {"scale": 255}),
+        (images(40, (20,)) / 7.0, "linear", {"scale": "standard", "per_feature": True}),
+        (images(40, ()), "linear", {"scale": 255}),
+        (images(40, (9, 9)).astype(np.float32), "conv2d", {"scale": "standard", "shape": [1, 9, 9]}),
     ],
     ids=["colour", "large", "channels last", "small", "flat", "scalar", "floats"],
 )
@@ -308,11 +307,11 @@ def test_arrays_get_the_model_that_suits(
 def test_npz_arrays_by_other_names(tmp_path: Path) -> None:
     path = tmp_path / "mnist.npz"
     y = np.arange(40) % 4
-    np.savez(path, x_train=images(tmp_path), y_train=y, x_test=images(tmp_path, 8), y_test=y[:8])
+    np.savez(path, x_train=images(), y_train=y, x_test=images(8), y_test=y[:8])
     _, config = made(path)
     assert config.data.reader.options == {"path": "mnist.npz", "inputs": "x_train", "target": "y_train"}
     assert config.data.test.options == {"path": "mnist.npz", "inputs": "x_test", "target": "y_test"}
-    np.savez(path, measured=images(tmp_path, 40, (4,)), age=np.arange(40) * 0.5, when=np.arange(40))
+    np.savez(path, measured=images(40, (4,)), age=np.arange(40) * 0.5, when=np.arange(40))
     with pytest.raises(UsageError, match=r'Name it with --target; the arrays are "measured" \(40, 4\), "age" \(40,\)'):
         starter(path, tmp_path / "c.yaml")
     with pytest.raises(UsageError, match='there is no array "agee"; did you mean "age"'):
@@ -360,18 +359,19 @@ NAMES = st.one_of(
 
 
 @given(names=st.lists(NAMES.filter(str.strip), min_size=2, max_size=5, unique=True), cells=st.lists(CELLS, max_size=3))
-def test_any_names_come_back_as_they_are(tmp_path_factory: pytest.TempPathFactory, names: list[str], cells: list[str]) -> None:
+def test_any_names_come_back_as_they_are(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], cells: list[str]
+) -> None:
     folder = tmp_path_factory.mktemp("odd")
     path, output = folder / "data.csv", folder / "c.yaml"
+    assume(not {"first", "second"} & {*names})
     target, *others = names
     odd = ["even", *cells]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_ALL)
         writer.writerow(["first", "second", *others, target])
         for row in range(24):
-            writer.writerow([row * row, odd[row % len(odd)], *([row % 3] * len(others)), "no yes".split()[row % 2]])
-    if target in ("first", "second") or {"first", "second"} & {*others}:
-        return
+            writer.writerow([row * row, odd[row % len(odd)], *([row % 3] * len(others)), ["no", "yes"][row % 2]])
     text = starter(path, output, target).text
     output.write_text(text, encoding="utf-8", newline="")
     document, config = load(output)

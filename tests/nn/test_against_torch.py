@@ -169,8 +169,8 @@ def test_where_a_definition_decides(case):
 
 def test_a_whole_network_with_weights_from_torch():
     model = Sequential(
-        *(Conv2d(1, 4, 3, padding=1), BatchNorm2d(4), ReLU(), MaxPool2d(2), Conv2d(4, 6, 3, stride=2), GELU(), Flatten()),
-        *(LayerNorm(24), Linear(24, 8), Sequential(Linear(8, 8), SiLU()), Linear(8, 3)),
+        *(Conv2d(1, 4, 3, padding=1), BatchNorm2d(4), ReLU(), MaxPool2d(2), Conv2d(4, 6, 3, stride=2), GELU()),
+        *(Flatten(), LayerNorm(24), Linear(24, 8), Sequential(Linear(8, 8), SiLU()), Linear(8, 3)),
         input_shape=(1, 10, 10),
     )
     state = {k.removeprefix("network/state/"): v for k, v in GOLDEN.items() if k.startswith("network/state/")}

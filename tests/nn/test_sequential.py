@@ -9,6 +9,7 @@ from dlscratch.autograd import Tensor, gradcheck, no_grad
 from dlscratch.errors import CheckpointError, GradientError, UsageError
 from dlscratch.nn import (
     BatchNorm1d,
+    BatchNorm2d,
     Conv2d,
     CrossEntropyLoss,
     Dropout,
@@ -42,7 +43,7 @@ def test_names_are_torchs():
         *("3.0.weight", "3.0.bias", "4.weight", "4.bias"),
     ]
     model = make()
-    assert list(model.named_parameters()) == [name for name in model.state_dict() if "running" not in name and "num" not in name]
+    assert [*model.named_parameters(), *model.named_buffers()] == sorted(model.state_dict(), key=lambda k: "_" in k)
     assert [p.name for p in model.parameters()] == list(model.named_parameters())
     assert list(model.named_buffers()) == ["1.running_mean", "1.running_var", "1.num_batches_tracked"]
 
@@ -90,7 +91,7 @@ def test_loading_under_a_recorded_graph_is_an_error_not_a_wrong_gradient():
 
 
 def test_built_by_the_first_batch_or_by_input_shape():
-    early, late = make(), Sequential(*make().layers[:0], *Sequential.from_architecture(make().architecture()))
+    early, late = make(), Sequential.from_architecture(make().architecture())
     assert late.site is None
     late(X)
     for name, array in early.state_dict().items():
@@ -116,7 +117,7 @@ def test_index_slice_length_and_iteration():
 def test_one_layer_with_parameters_in_two_places_is_refused():
     shared, relu = Linear(4, 4), ReLU()
     Sequential(Linear(4, 4), relu, Linear(4, 4), relu, input_shape=4)
-    with pytest.raises(UsageError, match=r"layers 0 and 2\.0 are one and the same Linear\(in_features=4, out_features=4\)"):
+    with pytest.raises(UsageError, match=r"layers 0 and 2\.0 are one and the same Linear\(in_features=4"):
         Sequential(shared, relu, Residual(shared), input_shape=4)
 
 
@@ -182,7 +183,8 @@ def test_an_input_that_changes_afterwards_does_not_change_the_gradient():
 
 
 def test_the_gradient_of_a_whole_model_in_float64():
-    model = Sequential(Conv2d(1, 2, 2), BatchNorm1d() if False else Tanh(), Flatten(), Linear(None, 3), input_shape=(1, 3, 3), dtype="float64")
+    layers = Conv2d(1, 2, 2), BatchNorm2d(), Tanh(), Flatten(), Linear(None, 3)
+    model = Sequential(*layers, input_shape=(1, 3, 3), dtype="float64")
     x = Tensor(np.random.default_rng(0).standard_normal((4, 1, 3, 3)), requires_grad=True)
     assert gradcheck(lambda x: model(x, training=True), x)
     for name, p in model.named_parameters().items():

@@ -76,6 +76,11 @@ def test_other_cases_of_the_asked_words_are_no_answers(tmp_path: Path) -> None:
     assert case.total.correct == 0  # "C" is the answer then
 
 
+def test_any_case_of_the_expected_word_is_right_and_upper_case_is_what_counts(tmp_path: Path) -> None:
+    vectors = WordVectors(["a", "b", "c", "strasse", "STRASSE"], np.array([[1, 0], [1, 0], [0, 1], [-1, 0], [1, 4]]))
+    assert evaluate_analogies(vectors, write(tmp_path, ": s\na b c Straße\n")).total.correct == 1
+
+
 def test_a_question_that_leaves_no_word_over_is_wrong(tmp_path: Path) -> None:
     assert evaluate_analogies(SMALL, write(tmp_path, "a b c a"), restrict_vocab=3).total.correct == 0
 

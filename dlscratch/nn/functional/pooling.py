@@ -29,6 +29,7 @@ def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair | None = None, paddi
     sizes = geometry.output(*x.shape[2:])
     padded = geometry.padded(x, -np.inf)
     taps = [seen for _, seen in geometry.taps(padded, sizes)]
+    apart = all(s >= k for s, k in zip(geometry.stride, geometry.kernel, strict=True))  # no windows overlap
     y = taps[0].copy()
     for seen in taps[1:]:
         np.maximum(y, seen, out=y)
@@ -37,9 +38,13 @@ def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair | None = None, paddi
         total = np.zeros_like(padded)
         free = np.ones_like(y, dtype=bool)  # windows whose largest element has not been met
         for seen, (_, target) in zip(taps, geometry.taps(total, sizes), strict=True):
-            here = (seen == y) & free
+            here = seen == y
+            here &= free
             free ^= here
-            target += g * here
+            if apart:
+                np.multiply(g, here, out=target)
+            else:
+                target += g * here
         return geometry.inside(total, *x.shape[2:])
 
     return y, dx
