@@ -5,6 +5,9 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    from dlscratch.cli.signals import leave_at_once
+
+    leave_at_once()  # before the imports that take time
     from dlscratch.cli.app import run
 
     run()

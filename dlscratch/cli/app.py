@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated
 
@@ -10,7 +9,8 @@ import typer
 
 from dlscratch._version import __version__
 from dlscratch.cli import configs, models
-from dlscratch.cli.signals import Terminated, terminate_at_once
+from dlscratch.cli.signals import Interrupted, ignore
+from dlscratch.cli.streams import guard
 from dlscratch.errors import DlscratchError
 
 EXIT_CODES = """
@@ -42,31 +42,42 @@ def _root(
 ) -> None: ...
 
 
-for command in (configs.init, configs.check, models.train, models.inspect, models.evaluate, models.predict, configs.schema, configs.options):
+COMMANDS = (
+    *(configs.init, configs.check, models.train, models.inspect, models.evaluate, models.predict),
+    *(configs.schema, configs.options),
+)
+for command in COMMANDS:
     app.command()(command)
 
 
 def run() -> None:
     """Run the command line; leaves through SystemExit with the documented exit code."""
-    terminate_at_once()
+    guard()
+    code = _exit_code()
+    ignore()
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command; errors become messages on stderr. Whatever else comes through is a mistake of ours."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except SystemExit as end:
+        return int(end.code or 0)
     except DlscratchError as error:
-        _fail(f"error: {error}", error.exit_code)
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
-    except Terminated:
-        _fail("terminated", 143)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: the last flush must not fail
-        sys.exit(0)
+        return _fail(f"error: {error}", error.exit_code)
+    except Interrupted as end:
+        return _fail(str(end), end.exit_code)
     except MemoryError:
-        _fail("error: not enough memory; try a smaller training.batch_size, model or data set", 1)
+        return _fail("error: not enough memory; try a smaller training.batch_size, model or data set", 1)
+    return 0
 
 
-def _fail(message: str, code: int) -> None:
+def _fail(message: str, code: int) -> int:
     from dlscratch.cli.console import harmless
 
-    lines = (harmless(line) for line in message.splitlines())
-    print("\n".join(lines), file=sys.stderr)
-    sys.exit(code)
+    print("\n".join(map(harmless, message.splitlines())), file=sys.stderr)
+    return code

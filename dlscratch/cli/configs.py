@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -95,7 +94,7 @@ def options(
         raise UsageError("--markdown and --json are two forms of the same; choose one")
     console = Console(json=json)  # the text is the result: --quiet leaves it
     if markdown:
-        sys.stdout.write(reference.markdown(name) + "\n")
+        console.write(f"{reference.markdown(name)}\n")
     elif json:
         console.result(reference.document(name))
     elif name is None:

@@ -66,18 +66,19 @@ class Console:
     def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
         """The command's result: with --json the document, alone on stdout."""
         if self.json:
-            sys.stdout.write(json.dumps(finite(document), ensure_ascii=False, indent=2) + "\n")
+            from dlscratch.runs.folder import finite
 
+            text = json.dumps(finite(document), ensure_ascii=False, indent=2)
+            escaped = CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)  # all stand inside strings
+            self.write(f"{escaped}\n")
 
-def finite(value: Any) -> Any:
-    """A document as JSON can hold it: NaN and infinities become null."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    if isinstance(value, float) and not abs(value) < float("inf"):
-        return None
-    return value
+    def write(self, text: str) -> None:
+        """A document (CSV, YAML, JSON) to stdout: in UTF-8 as it is, or without control characters to a terminal."""
+        if sys.stdout.isatty():
+            sys.stdout.write("\n".join(map(harmless, text.split("\n"))))
+        else:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
 
 
 def number(value: Any, digits: int = 4) -> str:

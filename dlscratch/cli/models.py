@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlscratch.cli.options import ConfigFile, Json, ModelFile, Overrides, Quiet
-from dlscratch.cli.signals import stop_after_step
+from dlscratch.cli.signals import Stop, whole
+from dlscratch.errors import UsageError
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
@@ -31,31 +31,35 @@ def train(
     from dlscratch.config.build import build
     from dlscratch.runs import Run
 
+    if resume and force:
+        raise UsageError("--resume goes on with the run in the folder, --force replaces it; choose one")
     console = Console(json=json, quiet=quiet)
     experiment = build(config, overrides or ())
     folder = out or Path("runs") / str(experiment.config.name)
     describe_experiment(console, experiment)
-    run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
-    _train(console, run)
+    with whole() as stop:
+        run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
+        _train(console, run, stop)
     result = run.finish()
     _show_result(console, result)
     console.result(result)
 
 
-def _train(console: Console, run: Run) -> None:
+def _train(console: Console, run: Run, stop: Stop) -> None:
     """Train to the end; a signal is obeyed after the step under way, when last.npz is safely written."""
     from dlscratch.cli.progress import training_view
 
-    with stop_after_step() as stop, training_view(console, run.experiment.config.training.epochs) as view:
+    record = None
+    with training_view(console, run.experiment.config.training.epochs) as view:
         for record in run.train():
             view.show(record)
             if stop.signal is not None:
-                run.interrupted()
                 break
     if stop.signal is not None:
-        name = signal.Signals(stop.signal).name
-        console.warn(f"{name}: stopped; {run.folder.last} is written, go on with --resume")
-        raise typer.Exit(128 + stop.signal)
+        run.interrupted()
+        console.warn(f"stopped; {run.folder.last} is written, go on with --resume")
+    elif record is None:
+        console.say("nothing is left to train; raise training.epochs or training.time_limit to go on")
 
 
 def describe_experiment(console: Console, experiment: Experiment) -> None:
@@ -122,8 +126,6 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Predictions of a trained model for raw rows, as CSV: the class and its probabilities, or the number."""
-    import sys
-
     from dlscratch.checkpoint import write_text
     from dlscratch.cli.console import Console
     from dlscratch.runs import TrainedModel
@@ -131,10 +133,11 @@ def predict(
     console = Console(json=json, quiet=quiet)
     predictions = TrainedModel.load(model).predict(data)
     if out != "-":
-        write_text(out, predictions.to_csv())
+        with whole():
+            write_text(out, predictions.to_csv())
         console.say(f"{len(predictions):,} predictions in {out}")
     elif not json:
-        sys.stdout.write(predictions.to_csv())
+        console.write(predictions.to_csv())
     console.result({"model": str(model), "predictions": predictions.columns()})
 
 

@@ -1,47 +1,75 @@
-"""Ctrl-C and SIGTERM: at once where nothing can be lost, after the step where a run must first be saved."""
+"""Ctrl-C and SIGTERM: at once where nothing can be lost, at the end of a block that must be whole.
+
+Imports nothing that takes time: these are the first lines that run.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
-class Terminated(BaseException):
-    """SIGTERM arrived; the command line ends with 143."""
+
+class Interrupted(BaseException):
+    """A signal arrived; the command line ends with 128 and its number."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__(WORDS[signal.Signals(number)])
 
 
 class Stop:
-    """What `stop_after_step` gives: `signal` becomes the number of the signal that arrived."""
+    """What `whole` gives: `signal` becomes the number of the signal that arrived."""
 
     signal: int | None = None
 
 
-def terminate_at_once() -> None:
-    """From now on SIGTERM raises Terminated, as Ctrl-C raises KeyboardInterrupt."""
-    signal.signal(signal.SIGTERM, _raise_terminated)
+def leave_at_once() -> None:
+    """From now on a signal ends the process, whatever it does: no exception that an import could swallow."""
+    _handle(_leave)
 
 
-def _raise_terminated(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+def ignore() -> None:
+    """From now on signals come too late: the work is done, and the interpreter is being taken down."""
+    _handle(signal.SIG_IGN)
 
 
 @contextmanager
-def stop_after_step() -> Iterator[Stop]:
-    """Inside, the first Ctrl-C or SIGTERM is only noted; a second one stops at once."""
+def whole() -> Iterator[Stop]:
+    """Inside, the first signal is noted, and raised as Interrupted at the end; a second one is raised at once."""
     stop = Stop()
-    old = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    old = {number: signal.getsignal(number) for number in WORDS}
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number
+        _handle(_raise)
+
+    _handle(note)
+    try:
+        yield stop
+        if stop.signal is not None:
+            raise Interrupted(stop.signal)
+    finally:
         for each, handler in old.items():
             signal.signal(each, handler)
 
-    for number in old:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
+
+def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Set the handler of both signals; one that the parent told us to ignore, as nohup does, stays ignored."""
+    for number in WORDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    with suppress(OSError):
+        os.write(2, f"{WORDS[signal.Signals(number)]}\n".encode())
+    os._exit(128 + number)
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from dlscratch.checkpoint import write_text
 from dlscratch.cli.console import Console
+from dlscratch.cli.signals import whole
 from dlscratch.config.examples import example
 from dlscratch.config.findings import Task
 from dlscratch.config.starter import Starter, starter
@@ -27,7 +27,8 @@ def write_starter(
     if path.exists() and not force:
         raise UsageError(f"{path}: exists already; write to another file with -o, or overwrite it with --force")
     made = starter(data, path, target, task)
-    write_text(path, made.text)
+    with whole():
+        write_text(path, made.text)
     _say_next(console, f"wrote {path}: {_summary(made)}", path)
     console.result({"config": str(path), **_facts(made)})
 
@@ -36,14 +37,15 @@ def print_starter(console: Console, data: Path, target: str | None, task: Task) 
     """Print a starter config for the current folder; with --json as a text in the document."""
     made = starter(data, Path(_default_name(data)), target, task)
     if not console.json:
-        sys.stdout.buffer.write(made.text.encode())
+        console.write(made.text)
     console.result({"config": None, "text": made.text, **_facts(made)})
 
 
 def write_example(console: Console, name: str, folder: Path, force: bool) -> None:
     """Write an example and its data into a folder."""
     chosen = example(name)
-    paths = chosen.write(folder, force=force)
+    with whole():
+        paths = chosen.write(folder, force=force)
     _say_next(console, f"wrote {_listed(paths)}", folder / f"{name}.yaml", chosen.absent and [
         "first bring the data, which does not come along:",
         *(f"  {folder / each}" for each in chosen.absent),

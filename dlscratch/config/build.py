@@ -77,7 +77,7 @@ def assemble(document: Document, config: Config, base: Path) -> Experiment:
     model = _model(document, config, prepared, objective)
     optimizer = OPTIMIZERS[config.optimizer.kind](model.named_parameters(), **config.optimizer.options)
     stopping = config.training.early_stopping
-    schedule = config.schedule and SCHEDULES[config.schedule.kind](**config.schedule.options)
+    schedule = None if config.schedule is None else SCHEDULES[config.schedule.kind](**config.schedule.options)
     return Experiment(
         config, base, prepared, files, objective, model, LOSSES[loss.kind](**loss.options), loss, optimizer, schedule,
         None if stopping is None else EarlyStopping(**stopping), tuple(_warnings(config, loss.kind)),

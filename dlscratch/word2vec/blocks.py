@@ -1,9 +1,9 @@
 """Ids on the disk -> steps of blocks: subsampling, windows, and noise words, all drawn from the seed.
 
-An epoch is cut into chunks, a chunk into steps, a step into blocks. A chunk is made of pages from places that lie evenly all
-over the corpus, and its blocks are dealt out to its steps like cards: the words of one step come from everywhere, and
-few rows are needed by many blocks at once. A chunk's random numbers depend on seed, epoch and chunk alone, so that
-training can go on from any step.
+An epoch is cut into chunks, a chunk into steps, a step into blocks. A chunk is made of pages that lie evenly all over
+the corpus, and its blocks are dealt out to its steps like cards: the words of one step come from everywhere, and few
+rows are needed by many blocks at once. A chunk's random numbers depend on seed, epoch and chunk alone, so that training
+can go on from any step.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class Step(NamedTuple):
     number: int  # within the chunk
     begin: float  # the share of the epoch that is over before it,
     end: float  # and after it
+
+    def first(self, count: int) -> Step:
+        """The step without its blocks from `count` on."""
+        return self._replace(centres=self.centres[:count], rows=self.rows[:count], codes=self.codes[:count])
 
 
 class Blocks:

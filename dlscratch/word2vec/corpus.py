@@ -1,4 +1,4 @@
-"""Text files as a stream of pieces: files, folders and stdin, packed or not, checked for UTF-8, never whole in memory."""
+"""Text files as a stream of pieces: files, folders and stdin, packed or not, checked for UTF-8."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast
 
 from dlscratch.datasets.sources import existing_file
 from dlscratch.errors import DataError
@@ -19,7 +19,7 @@ from dlscratch.errors import DataError
 STDIN = "-"
 PIECE = 1 << 20  # bytes that are read at once
 SNIFFED = 4096  # bytes by which a file is known as text
-PACKED: dict[bytes, tuple[str, Callable[[Any], IO[bytes]]]] = {
+PACKED: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
     b"\x1f\x8b": (".gz", lambda file: gzip.GzipFile(fileobj=file)),
     b"BZh": (".bz2", bz2.BZ2File),
     b"\xfd7zXZ\0": (".xz", lzma.LZMAFile),
@@ -165,7 +165,7 @@ def _unpacked(name: str, raw: _Digested) -> IO[bytes]:
     start = file.peek(8)
     for magic, (ending, opener) in PACKED.items():
         if start.startswith(magic):
-            return opener(file)
+            return cast(IO[bytes], opener(file))
         if name.lower().endswith(ending):
             raise DataError(f"{name}: the name ends in {ending}, but the contents do not begin as such a file does")
     return file

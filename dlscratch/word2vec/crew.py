@@ -1,7 +1,7 @@
 """Threads that do the jobs of one step together, and one that works ahead.
 
-Which thread does which job depends on timing; what a job computes must not. So each job writes to places of its own, and
-reads nothing that another job of the same call writes.
+Which thread does which job depends on timing; what a job computes must not. So each job writes to places of its own,
+and reads nothing that another job of the same call writes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -58,7 +57,7 @@ class Crew:
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._jobs = None
         for begin in self._begin:
             begin.release()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -73,7 +73,7 @@ class Encoded:
     def remove(self) -> None:
         """Delete the files."""
         for name in (FACTS, IDS):
-            (self.folder / name).unlink(missing_ok=True)
+            _forget(self.folder / name)
 
 
 def id_dtype(words: int) -> np.dtype[Any]:
@@ -99,7 +99,7 @@ def encode(corpus: Corpus, tokenizer: Tokenizer, selection: Selection, folder: P
         vocabulary = selection.choose(totals)
         sizes = _translate(numbers, folder / IDS, Lookup(meanings, vocabulary), int(counts[0]))
     finally:
-        numbers.unlink(missing_ok=True)
+        _forget(numbers)
     words, kept = sum(totals.values()), int(vocabulary.counts.sum())
     report = Report(
         words=words,
@@ -209,13 +209,18 @@ def _writing(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as file:
             yield file
     except OSError as error:
-        path.unlink(missing_ok=True)
+        _forget(path)
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; nothing was kept of it") from error
+
+
+def _forget(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
 
 
 def _save(encoded: Encoded) -> None:
     words = [word.encode() for word in encoded.vocabulary.words]
-    arrays = {
+    arrays: dict[str, Array] = {
         "words": np.frombuffer(b"".join(words), np.uint8),
         "word_offsets": np.cumsum([0, *map(len, words)], dtype=np.int64),
         "counts": encoded.vocabulary.counts,

@@ -14,7 +14,7 @@ class Word2VecOptions:
     dim: Annotated[int, Ge(1), Le(10_000), Doc("numbers in a word vector")] = 100
     window: Annotated[int, Ge(1), Le(100), Doc("most words to either side; each centre draws 1 … window")] = 5
     negative: Annotated[int, Ge(1), Le(1000), Doc("noise words for each pair of words")] = 5
-    sample: Annotated[float, Ge(0), Lt(1), Doc("words with a larger share of the corpus are thinned out; 0: none")] = 1e-3
+    sample: Annotated[float, Ge(0), Lt(1), Doc("words with a larger share of the text are thinned out; 0: none")] = 1e-3
     min_count: Annotated[int, Ge(1), Doc("words that occur less often are dropped")] = 5
     max_vocab: Annotated[int | None, Ge(2), Doc("keep at most so many words, the most frequent ones")] = None
     epochs: Annotated[int, Ge(1), Doc("passes over the corpus")] = 5
@@ -35,5 +35,5 @@ class Word2VecOptions:
         Doc("sgns: negative sampling; softmax: the whole vocabulary, slow, for small corpora"),
     ] = "sgns"
     tokens_per_step: Annotated[
-        int | None, Ge(1), Le(1 << 20), Doc("words whose gradients are taken at once; by default by corpus size, ≤ 8192")
+        int | None, Ge(1), Le(1 << 20), Doc("words that one step learns from; by default what suits the corpus")
     ] = None

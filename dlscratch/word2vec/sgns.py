@@ -1,20 +1,21 @@
 """Skip-gram with negative sampling on blocks: the loss and its gradients, as three matrix products.
 
-A block is T neighbouring words (centres) and M rows that they share: the words from `window` before the first to `window`
-behind the last, then K noise words. With C (T×D) the centres' rows of the input table and R (M×D) the shared rows of
-the output table, S = C Rᵀ scores every centre with every row, and
+A block is T neighbouring words (centres) and M rows that they share: the words from `window` before the first to
+`window` behind the last, then K noise words. With C (T×D) the centres' rows of the input table and R (M×D) the shared
+rows of the output table, S = C Rᵀ scores every centre with every row, and
 
     loss = Σ w·log(1 + exp(−y·s))      y = +1 for words, −1 for noise words
     G    = ∂loss/∂S = w·(σ(S) − [y = 1]),    ∂loss/∂C = G R,    ∂loss/∂R = Gᵀ C
 
-The weight w is 1 where a word lies in its centre's window, 0 where it does not, and for noise words n·negative/K, where n
-is the number of words in the window: as many as if each pair had drawn its own. (Mikolov et al. 2013, eq. 4; noise
-shared within a block as in Ji et al. 2016. A noise word that happens to be in the window counts for both.)
+The weight w is 1 where a word lies in its centre's window, 0 where it does not, and n·negative/K for noise words, where
+n is the number of words in the window: as much as if each pair had drawn its own. (Mikolov et al. 2013, equation 4;
+noise shared by a block as in Ji et al. 2016. A noise word that is also in the window counts as both.)
 
-How far a step may go. A pair's loss curves along its score by σ(1−σ), which vanishes for a large score: a bound from it lets a
-row leap across the valley. The parabola of Jaakkola and Jordan (2000) touches the loss at s and lies above it everywhere;
-it curves by λ(s) = tanh(s/2) / 2s ≤ 1/4. So with R fixed, a centre's loss lies below a quadratic whose curvature is at most
-h = Σ w·λ(s)·|r|² in any direction, and no step of length up to 2/h along −gradient can raise it.
+How far a step may go. A pair's loss curves along its score by σ(1−σ), which vanishes where the score is large: a row
+that trusts it leaps across the valley. But the parabola of Jaakkola and Jordan (2000) touches the loss at s and lies
+above it everywhere, and curves by λ(s) = tanh(s/2) / 2s ≤ 1/4. So with R fixed, a centre's loss lies below a quadratic
+whose curvature is at most h = Σ w·λ(s)·|r|² in any direction, and no step of up to 2/h along −gradient can raise it.
+The same holds for a row of R with C fixed. (Both move at once, which the bound does not cover; tests drive it hard.)
 """
 
 from __future__ import annotations
@@ -66,16 +67,16 @@ class Block(NamedTuple):
 
     def signs(self) -> Array:
         """y for each row: +1 for words, −1 for noise words."""
-        return np.repeat(np.float32([1, -1]), [self.contexts, self.noise])
+        return np.repeat(np.array([1, -1], np.float32), [self.contexts, self.noise])
 
 
 class Gradients(NamedTuple):
-    """∂loss/∂C and ∂loss/∂R, and 2h for each of their rows."""
+    """∂loss/∂C (B, T, D) and ∂loss/∂R (B, M, D), and 2h for each of their rows."""
 
     C: Array
     R: Array
-    bound_C: Array
-    bound_R: Array
+    h_c: Array
+    h_r: Array
 
     @classmethod
     def empty(cls, *shape: int, rows: int, dim: int, dtype: npt.DTypeLike = np.float32) -> Gradients:
@@ -94,8 +95,8 @@ def gradients(C: Array, R: Array, halves: Array, signs: Array, out: Gradients, S
         np.divide(G, S, out=S)  # 4λ, but 0/0 at 0,
     np.fmin(S, 1, out=S)  # where it is 1: fmin prefers a number to NaN
     S *= halves
-    np.matmul(S, np.vecdot(R, R)[..., None], out=out.bound_C[..., None])
-    np.matmul(S.swapaxes(1, 2), np.vecdot(C, C)[..., None], out=out.bound_R[..., None])
+    np.matmul(S, np.vecdot(R, R)[..., None], out=out.h_c[..., None])
+    np.matmul(S.swapaxes(1, 2), np.vecdot(C, C)[..., None], out=out.h_r[..., None])
     G -= signs
     G *= halves
     np.matmul(G, R, out=out.C)
@@ -105,7 +106,8 @@ def gradients(C: Array, R: Array, halves: Array, signs: Array, out: Gradients, S
 def losses(C: Array, R: Array, halves: Array, signs: Array) -> Array:
     """The loss of each centre, (B, T)."""
     terms = np.logaddexp(0, -signs * (C @ R.swapaxes(-1, -2)))
-    return np.vecdot(terms, 2 * halves)
+    total: Array = np.vecdot(terms, 2 * halves)
+    return total
 
 
 SMALL = Block(centres=3, window=2, noise=2, negative=5)
@@ -114,7 +116,7 @@ _halves = SMALL.half_weights()[SMALL.code(np.array([[0, 1, 2], [1, 2, 1]]), np.a
 
 @op(sample((2, 3, 4), (2, 9, 4), _halves, SMALL.signs()))
 def sgns(C: Array, R: Array, halves: Array, signs: Array) -> Any:
-    """The loss of blocks of skip-gram with negative sampling, summed: C (B, T, D), R (B, M, D), w/2 (B, T, M), y (M)."""
+    """The loss of blocks of skip-gram with negative sampling, summed: C (B, T, D), R (B, M, D), w/2 (B, T, M), y."""
     halves, signs = halves.astype(C.dtype), signs.astype(C.dtype)
     found = Gradients.empty(*C.shape[:2], rows=R.shape[1], dim=R.shape[2], dtype=C.dtype)
     gradients(C, R, halves, signs, found, np.empty_like(halves), np.empty_like(halves))

@@ -35,8 +35,8 @@ class Tokenizer:
     """Cuts text into words and sentences.
 
     `words` takes runs of letters with apostrophes inside (’ becomes '), in small letters unless `lowercase` is off;
-    `whitespace` takes whatever stands between blanks, as it is. A sentence is a line, or with `sentences="punctuation"` ends at . ! ? before a blank, and at empty
-    lines.
+    `whitespace` takes whatever stands between blanks, as it is. A sentence is a line, or with `sentences="punctuation"`
+    ends at . ! ? before a blank, and at empty lines.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -29,10 +29,11 @@ from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.scatter import Room, descend
 from dlscratch.word2vec.sgns import Block, Gradients, gradients, losses
 
-CENTRES, NOISE = 32, 16  # in a block
+CENTRES, NOISE = 24, 16  # in a block
 BLOCKS_PER_JOB = 32  # as many as a core's cache can hold
-PARTS = 4  # of a table, that can move at the same time
-MOST_TOKENS_PER_STEP = 8192
+PARTS = 2  # of a table, that can move at the same time
+LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP = 240, 8192
+STEPS_PER_EPOCH = 64  # at least, where the corpus allows it
 LEAST_LR = 1e-4  # as a share of the lr at the start
 STEPS_PER_LOSS = 50
 
@@ -99,14 +100,14 @@ class Trainer:
     def step(self, step: Step, lr: float, crew: Crew) -> None:
         """One step: all gradients at the same weights, then all rows."""
         if step.number % STEPS_PER_LOSS == 0:
-            self.loss = self._mean_loss([step._replace(centres=step.centres[:16], rows=step.rows[:16], codes=step.codes[:16])])
+            self.loss = self._mean_loss([step.first(BLOCKS_PER_JOB)])
         count = len(step.centres)
         jobs = range(0, count, BLOCKS_PER_JOB)
         crew.run(partial(self._find, step, slice(i, min(i + BLOCKS_PER_JOB, count))) for i in jobs)
         found = Gradients(*(x[:count] for x in self._found))
         crew.run([
-            *self._moves(self.output, step.rows, found.R, found.bound_R, lr),
-            *self._moves(self.input, step.centres, found.C, found.bound_C, lr),
+            *self._moves(self.output, step.rows, found.R, found.h_r, lr),
+            *self._moves(self.input, step.centres, found.C, found.h_c, lr),
         ])
         self.chunk, self.number = step.chunk, step.number + 1
 
@@ -141,7 +142,8 @@ class Trainer:
                 mine = slice(i, i + BLOCKS_PER_JOB)
                 halves = self._halves[step.codes[mine]]
                 C, R = (x.astype(np.float64) for x in (self.input[step.centres[mine]], self.output[step.rows[mine]]))
-                total += float(losses(C, R, halves, self._signs).sum())
+                with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at the result
+                    total += float(losses(C, R, halves, self._signs).sum())
                 pairs += 2 * float(halves[..., : self.block.contexts].sum())
         return total / pairs if pairs else 0.0
 
@@ -160,7 +162,8 @@ class Trainer:
         """Go on from a state. CheckpointError if it is of another corpus, or of other options."""
         for name, mine in self._identity().items():
             if facts.get(name) != mine:
-                raise CheckpointError(f"cannot go on: the run was started with another {name}: {facts.get(name)}, now {mine}")
+                was = facts.get(name)
+                raise CheckpointError(f"cannot go on: the run was started with another {name}: {was}, now {mine}")
         for name in ("input", "output"):
             getattr(self, name)[...] = arrays[name]
         self.epoch, self.chunk, self.number, self.loss = (facts[name] for name in ("epoch", "chunk", "number", "loss"))
@@ -184,10 +187,10 @@ class Trainer:
     def save(self, path: str | PathLike[str], input_only: bool = False) -> str:
         """Write vectors.npz (see formats/arrays.py); the SHA-256 of the vectors."""
         table = self.table()
-        write_npz(Path(path), Table(table.words, table.vectors, None if input_only else table.output, table.counts, table.metadata))
+        write_npz(Path(path), replace(table, output=None) if input_only else table)
         return str(table.metadata["vectors_sha256"])
 
 
 def tokens_per_step(encoded: Encoded) -> int:
-    """Small corpora take small steps, since every step is one look at the weights."""
-    return MOST_TOKENS_PER_STEP
+    """Small corpora take small steps, so that there are at least some dozen in an epoch."""
+    return int(np.clip(encoded.training // STEPS_PER_EPOCH, LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP))

@@ -63,8 +63,8 @@ class Selection:
             return f"{what} left with max_vocab 1; word vectors need at least two words to compare"
         proposal = max(1, min(found[1], 5) if found[1] < self.min_count else self.min_count)
         return (
-            f"{what} left of {len(counts)} different ones with min_count {self.min_count}: the most frequent word occurs "
-            f"{found[0]} times, the next {found[1]} times; try min_count {proposal}, or a larger corpus"
+            f"{what} left of {len(counts)} different ones with min_count {self.min_count}: the most frequent word "
+            f"occurs {found[0]} times, the next {found[1]} times; try min_count {proposal}, or a larger corpus"
         )
 
 
@@ -78,7 +78,8 @@ class Noise:
 
     def __init__(self, weights: Array) -> None:
         share = weights * (len(weights) / weights.sum())
-        small, large = np.flatnonzero(share < 1), np.flatnonzero(share >= 1)
+        even = min(1.0, share.max())  # which is 1 but for rounding
+        small, large = np.flatnonzero(share < even), np.flatnonzero(share >= even)
         self.alias = np.arange(len(share), dtype=np.int32)
         lacking, spare = np.cumsum(1 - share[small]), np.cumsum(share[large] - 1)
         # A small bucket is topped up by the large word whose spare mass begins where its own lack begins,

@@ -180,3 +180,13 @@ def test_the_json_schema_describes_every_kind_and_option() -> None:
             options = kind["anyOf"][0] if "anyOf" in kind else kind
             assert options["description"]
             assert all(option.get("description") for option in options.get("properties", {}).values())
+
+
+def test_an_initializer_is_checked_like_a_kind_and_kept_as_written() -> None:
+    config = checked(GOOD.replace("{out_features: 64}", "{out_features: 64, weight_init: {constant: {value: 0.5}}}", 1))
+    assert config.model[0].options["weight_init"] == {"constant": {"value": 0.5}}
+    assert config.model[0].options["bias_init"] is None
+    found = problems(GOOD.replace("{out_features: 64}", "{out_features: 64, weight_init: {constnt: {value: 1}}}", 1))
+    assert found == [
+        '6:45: model[0].linear.weight_init: unknown initializer "constnt"; did you mean "constant"?',
+    ]

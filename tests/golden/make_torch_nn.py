@@ -26,6 +26,7 @@ CONVOLUTIONS: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]]
     "conv_depthwise": ((2, 3, 5, 5), (6, 1, 3, 3), {"groups": 3, "padding": 1, "stride": 2}),
     "conv_all": ((2, 4, 9, 8), (6, 2, 3, 2), {"stride": 2, "padding": (2, 1), "dilation": (1, 2), "groups": 2}),
     "conv_same": ((2, 2, 5, 6), (3, 2, 3, 3), {"padding": "same"}),
+    "conv_same_even": ((2, 2, 5, 6), (3, 2, 2, 4), {"padding": "same"}),
     "conv_same_dilated": ((2, 2, 6, 6), (3, 2, 3, 3), {"padding": "same", "dilation": 2}),
 }
 POOLS: dict[str, tuple[str, dict[str, Any]]] = {

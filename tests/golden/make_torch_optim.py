@@ -44,7 +44,7 @@ SCHEDULES = [
 WARMUPS = [("step", {"step_size": 7}), ("cosine", {"T_max": 40}), ("exponential", {"gamma": 0.9})]
 PLATEAUS = [
     {"patience": 2, "factor": 0.5},
-    {"patience": 1, "cooldown": 3, "factor": 0.3, "min_lr": 0.01},
+    {"patience": 1, "cooldown": 3, "factor": 0.7, "min_lr": 0.02},
     {"patience": 0, "threshold": 0.05, "threshold_mode": "abs", "factor": 0.7},
     {"patience": 3, "mode": "max", "factor": 0.5},
 ]
@@ -54,7 +54,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     arrays = {f"start/{name}": rng.standard_normal(shape) for name, shape in SHAPES.items()}
     arrays |= {f"gradient/{name}": rng.standard_normal((STEPS, *shape)) for name, shape in SHAPES.items()}
-    arrays["losses"] = np.exp(-np.arange(STEPS) / 8) + 0.2 * rng.random(STEPS)
+    arrays["losses"] = np.exp(-np.arange(STEPS) / 4) + 0.3 * rng.random(STEPS)
     cases: dict[str, list[object]] = {"optimizers": [], "schedules": [], "plateaus": []}
     for index, (kind, options) in enumerate(OPTIMIZERS):
         cases["optimizers"].append([kind, options])

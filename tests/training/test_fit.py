@@ -57,8 +57,10 @@ def test_it_yields_a_record_for_each_step_and_epoch_and_learns():
 
 def test_training_values_are_means_weighted_by_samples():
     args = start(epochs=1, metrics=["accuracy"])
-    *steps, epoch = fit(**args)
-    assert epoch.values["loss"] == pytest.approx(sum(s.loss * s.samples for s in steps) / 50)
+    args["epochs"] = 2
+    records = list(fit(**args))
+    for epoch, steps in ((records[4], records[:4]), (records[9], records[5:9])):
+        assert epoch.values["loss"] == pytest.approx(sum(s.loss * s.samples for s in steps) / 50)
     frozen = start(epochs=1, metrics=["accuracy"])
     frozen["optimizer"].lr = 0.0
     *_, epoch = fit(**frozen)
@@ -141,6 +143,24 @@ def test_a_time_limit_ends_the_run_inside_an_epoch_and_can_be_raised(monkeypatch
     assert (args["state"].epoch, args["state"].batch) == (1, 1)
     assert list(fit(**args)) == []
     assert len(epochs_of(fit(**{**args, "time_limit": None}))) == 2
+
+
+def test_an_epoch_cut_short_leaves_no_trace_but_its_weights_stay_if_they_are_the_best(monkeypatch):
+    clock = iter(range(10_000))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    watch = EarlyStopping(patience=5)
+    args = start(epochs=3, time_limit=5.5, restore_best=True, validation=batches(shuffle=False), early_stopping=watch)
+    args["state"] = TrainingState()
+    seen = []
+    for record in fit(**args):
+        last, after = record, args["model"].state_dict()
+        seen.append(watch.state_dict())
+    assert last.best
+    assert not last.complete
+    assert seen[-3] == seen[-2] == seen[-1] != seen[0]
+    for name, array in args["model"].state_dict().items():
+        np.testing.assert_array_equal(array, after[name])
+    assert not np.array_equal(args["state"].best_weights["0.weight"], after["0.weight"])
 
 
 @pytest.mark.parametrize(

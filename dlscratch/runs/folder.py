@@ -1,0 +1,121 @@
+"""The folder of a run: config.yaml, run.json, metrics.jsonl, best.npz and last.npz, each whole at any moment."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlscratch import backend
+from dlscratch._version import __version__
+from dlscratch.checkpoint import write_text
+from dlscratch.errors import CheckpointError, OutputError, UsageError
+
+FILES = ("config.yaml", "run.json", "metrics.jsonl", "best.npz", "last.npz")
+
+
+class RunFolder:
+    """The paths of a run's files, and how they are written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config, self.run, self.metrics, self.best, self.last = (path / name for name in FILES)
+
+    @property
+    def holds_a_run(self) -> bool:
+        """Whether any of the files is there."""
+        return any((self.path / name).exists() for name in FILES)
+
+    def claim(self, *, force: bool) -> None:
+        """Make the folder, empty of runs; UsageError if it holds one, unless it may be removed (`force`).
+
+        A config.yaml alone is no run but may be the only copy of what a person wrote: it is never removed.
+        """
+        if self.config.exists() and not (self.run.exists() or self.last.exists()):
+            raise UsageError(f"{self.path} holds a config.yaml that is not of a run; choose another folder (--out)")
+        if self.holds_a_run and not force:
+            ways = "go on with it (--resume), replace it (--force), or choose another folder (--out)"
+            raise UsageError(f"{self.path} holds a run; {ways}")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                (self.path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made a run's folder: {error.strerror}") from error
+
+    def write_run(self, facts: Mapping[str, Any]) -> None:
+        """Write run.json."""
+        write_text(self.run, json.dumps(finite(facts), indent=2, ensure_ascii=False) + "\n")
+
+    def read_run(self) -> dict[str, Any]:
+        """run.json, or an empty dict where there is none."""
+        try:
+            facts = json.loads(self.run.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.run}: cannot be read: {error}") from error
+        return facts if isinstance(facts, dict) else {}
+
+    def append_metrics(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Add lines to metrics.jsonl and sync it; OutputError if the disk is full."""
+        try:
+            with open(self.metrics, "a", encoding="utf-8") as file:
+                file.writelines(map(_line, lines))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"{self.metrics}: cannot be written: {error.strerror}") from error
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl, up to one that was cut off while it was written."""
+        lines = []
+        if self.metrics.exists():
+            for text in self.metrics.read_bytes().split(b"\n"):
+                try:
+                    lines.append(dict(json.loads(text)))
+                except (ValueError, TypeError):
+                    break
+        return lines
+
+    def rewind_metrics(self, epochs: int) -> None:
+        """Keep the lines of the first `epochs` epochs: later ones will be written again."""
+        kept = [line for line in self.read_metrics() if line.get("epoch", 0) <= epochs]
+        write_text(self.metrics, "".join(map(_line, kept)))
+
+
+def _line(facts: Mapping[str, Any]) -> str:
+    return json.dumps(finite(facts), ensure_ascii=False) + "\n"
+
+
+def finite(value: Any) -> Any:
+    """A document as JSON can hold it: NaN and infinities become null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def environment() -> dict[str, Any]:
+    """What a result may depend on besides config and data."""
+    program = Path(sys.argv[0]).name
+    return {
+        "dlscratch": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "blas": backend.blas_description(),
+        "platform": platform.platform(),
+        "processors": backend.cpu_count(),
+        "command": shlex.join(["dlscratch" if program == "__main__.py" else program, *sys.argv[1:]]),
+    }

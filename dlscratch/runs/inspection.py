@@ -1,0 +1,57 @@
+"""What is in an .npz file: for a model its layers and how it was trained, for any other file its arrays."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from dlscratch import checkpoint
+from dlscratch.backend import Array
+from dlscratch.nn import Sequential
+from dlscratch.runs.trained import TrainedModel
+
+
+def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The file's contents as a JSON document: always `kind`, `bytes` and `arrays`; a model also has `layers`,
+    `parameters`, `input_shape`, `classes`, `loss` and `training`, other files of ours their metadata.
+
+    Models and vectors are checked against their SHA-256. CheckpointError if the file is damaged.
+    """
+    arrays, metadata = checkpoint.load_any(path)
+    document: dict[str, Any] = {"file": os.fspath(path), "kind": "npz", "bytes": os.path.getsize(path)}
+    if metadata is not None:
+        arrays, metadata = checkpoint.load(path)
+        document |= {key: value for key, value in metadata.items() if key not in ("arrays", "config", "preprocessing")}
+    if document["kind"] == "model":
+        assert metadata is not None
+        document |= _model(TrainedModel.from_checkpoint(path, arrays, metadata).network)
+    return document | {"arrays": {name: statistics(array) for name, array in arrays.items()}}
+
+
+def _model(network: Sequential) -> dict[str, Any]:
+    layers = [
+        {
+            "path": row.path,
+            "kind": row.kind,
+            "output_shape": list(row.output_shape or ()),
+            "parameters": row.parameters,
+        }
+        for row in network.summary()
+    ]
+    return {"layers": layers, "parameters": network.summary().parameters}
+
+
+def statistics(array: Array) -> dict[str, Any]:
+    """Shape, type and bytes; for numbers also mean, std, min and max of the finite ones, zeros, NaN and Inf counted."""
+    facts: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype), "bytes": array.nbytes}
+    if array.dtype.kind not in "biuf":
+        return facts
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    if finite.size:
+        wide = finite.astype(np.float64)
+        facts |= {name: float(getattr(np, name)(wide)) for name in ("mean", "std", "min", "max")}
+    nan = int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
+    facts |= {"zeros": int((array == 0).sum()), "nan": nan, "inf": array.size - finite.size - nan}
+    return facts

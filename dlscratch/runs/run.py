@@ -1,0 +1,205 @@
+"""One training run and its folder: what `dlscratch train` does, without a terminal.
+
+    run = Run.start(build("config.yaml"), Path("runs/first"))
+    for record in run.train():          # Step and Epoch records; files are written as it goes
+        ...
+    print(run.finish()["test"]["accuracy"])
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dlscratch import backend, checkpoint
+from dlscratch.backend import Array
+from dlscratch.checkpoint import write_text
+from dlscratch.config.build import Experiment
+from dlscratch.config.positions import to_yaml
+from dlscratch.config.schema import effective
+from dlscratch.datasets import Batches, Part
+from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
+from dlscratch.runs.folder import RunFolder, environment
+from dlscratch.runs.stored_config import differences, rebased
+from dlscratch.runs.trained import BATCH, TrainedModel, evaluate_part
+from dlscratch.training import Epoch, Step, TrainingState, fit
+
+SAVE_SECONDS = 0.5  # syncing a file takes milliseconds: epochs that are over in less are saved together
+
+
+class Run:
+    """An experiment, the folder that its files go to, and how far it is."""
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, state: TrainingState) -> None:
+        self.experiment = experiment
+        self.folder = folder
+        self.state = state
+        self.started = time.time()
+        self._lines: list[dict[str, Any]] = []  # of metrics.jsonl, not yet written
+        self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # contents of best.npz, not yet written
+        self._saved = time.monotonic()
+        config = effective(experiment.config)
+        self.model = TrainedModel(
+            experiment.model,
+            experiment.prepared.preprocessor,
+            {experiment.loss_spec.kind: experiment.loss_spec.options},
+            {experiment.config.data.reader.kind: experiment.config.data.reader.options},
+            {"config": config, "training": {"seed": experiment.config.seed, "data": experiment.fingerprints}},
+        )
+        self.facts: dict[str, Any] = {
+            **environment(),
+            "config": config,
+            "seed": experiment.config.seed,
+            "data": {"files": experiment.files, "rows": experiment.rows},
+            "started": _clock(self.started),
+        }
+
+    @classmethod
+    def start(cls, experiment: Experiment, path: Path, *, force: bool = False) -> Run:
+        """A new run; UsageError if the folder holds one already (`force` replaces it)."""
+        folder = RunFolder(path)
+        folder.claim(force=force)
+        run = cls(experiment, folder, TrainingState())
+        run._begin()
+        return run
+
+    @classmethod
+    def resume(cls, experiment: Experiment, path: Path) -> Run:
+        """Go on from last.npz with the same bits as without the interruption; epochs may be raised.
+
+        UsageError: no run there, or another config. DataError: the data changed. CheckpointError: damaged.
+        """
+        folder = RunFolder(path)
+        if not folder.last.exists():
+            how = "anew with --force" if folder.holds_a_run else "the run without --resume"
+            raise UsageError(f"{folder.last}: there is nothing to resume; start {how}")
+        arrays, metadata = checkpoint.load(folder.last)
+        try:
+            _check_same(path, metadata, experiment)
+            run = cls(experiment, folder, _restored(experiment, arrays, metadata))
+            run.model.facts["training"] = metadata["training"]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise CheckpointError(f"{folder.last}: the state of the training is damaged ({what})") from error
+        before = folder.read_run()
+        run.facts |= {"started": before.get("started", run.facts["started"])}
+        run.facts |= {"resumed": [*before.get("resumed", ()), _clock(run.started)]}
+        folder.rewind_metrics(run.state.epoch)
+        run._begin()
+        return run
+
+    def _begin(self) -> None:
+        """Write the config, and run.json with the status of a run under way."""
+        config = rebased(effective(self.experiment.config), self.experiment.base, self.folder.path)
+        write_text(self.folder.config, to_yaml(config))
+        self.folder.write_run({**self.facts, "status": "running"})
+
+    def train(self) -> Iterator[Step | Epoch]:
+        """Train to the end, and yield fit's records; the files are whole at any time, and at most half a second of
+        epochs behind. Whoever stops taking records calls `interrupted()`. DivergedError as `fit`'s.
+        """
+        options, experiment = self.experiment.config.training, self.experiment
+        validation = experiment.prepared.validation
+        records = fit(
+            experiment.model,
+            experiment.loss,
+            experiment.optimizer,
+            self._batches(experiment.prepared.train, options.batch_size, shuffle=True),
+            epochs=options.epochs,
+            validation=None if validation is None else self._batches(validation, BATCH),
+            schedule=experiment.schedule,
+            metrics=experiment.objective.metrics(),
+            clip_norm=options.clip_norm,
+            clip_value=options.clip_value,
+            early_stopping=experiment.early_stopping,
+            time_limit=options.time_limit,
+            seed=experiment.config.seed,
+            state=self.state,
+        )
+        with nullcontext() if options.threads is None else backend.limit_threads(options.threads):
+            try:
+                for record in records:
+                    if isinstance(record, Epoch):
+                        self._end_epoch(record)
+                    yield record
+                self.save()
+            except DivergedError as error:
+                self.save()
+                self._close("diverged", error=str(error))
+                raise
+
+    def _batches(self, part: Part, size: int, *, shuffle: bool = False) -> Batches:
+        part = replace(part, targets=self.experiment.objective.loss_targets(part.targets))
+        return part.batches(size, shuffle=shuffle, seed=self.experiment.config.seed)
+
+    def _end_epoch(self, record: Epoch) -> None:
+        line = {"epoch": record.epoch, "step": record.step, "lr": record.lr, "seconds": round(record.seconds, 6)}
+        self.model.facts["training"] |= {"epoch": record.epoch, "step": record.step, "metrics": record.values}
+        if record.complete:
+            self._lines.append({**line, **record.values, "best": record.best})
+        if record.best or not (self._best or self.folder.best.exists()):  # where none is best (NaN), the first stays
+            self._best = self.model.contents()
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self.save()
+
+    def save(self) -> None:
+        """Bring metrics.jsonl, best.npz and last.npz up to date, in the order that a resume can rely on."""
+        self.folder.append_metrics(self._lines)
+        self._lines = []
+        if self._best is not None:
+            checkpoint.save(self.folder.best, *self._best)
+            self._best = None
+        arrays, metadata = self.model.contents()
+        optimizer = {f"optimizer/{name}": array for name, array in self.experiment.optimizer.state_dict().items()}
+        checkpoint.save(self.folder.last, {**arrays, **optimizer}, {**metadata, "state": self.state.state_dict()})
+        self._saved = time.monotonic()
+
+    def interrupted(self) -> None:
+        """Save everything for a --resume."""
+        self.save()
+        self._close("interrupted")
+
+    def _close(self, status: str, **more: Any) -> None:
+        """Write run.json for the last time."""
+        times = {"finished": _clock(time.time()), "seconds": round(self.state.seconds, 3)}
+        self.folder.write_run({**self.facts, "status": status, **times, **more})
+
+    def finish(self) -> dict[str, Any]:
+        """The result: the best epoch's model on the validation and test rows; run.json keeps it."""
+        best = TrainedModel.load(self.folder.best)
+        prepared = self.experiment.prepared
+        result: dict[str, Any] = {"epochs": self.state.epoch, "best_epoch": best.facts["training"]["epoch"]}
+        for name in ("validation", "test"):
+            part = getattr(prepared, name)
+            if part is not None:
+                result[name] = evaluate_part(best.network, self.experiment.loss, part, self.experiment.objective)
+        self._close("finished", result=result)
+        return {"folder": os.fspath(self.folder.path), "model": os.fspath(self.folder.best), **result}
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def _check_same(path: Path, metadata: Mapping[str, Any], experiment: Experiment) -> None:
+    """UsageError that lists what differs between the run's config and this one; DataError if the data differ."""
+    if changed := differences(metadata["config"], effective(experiment.config)):
+        advice = "change it back, or start anew with --force"
+        raise UsageError("\n  ".join([f"{path} was trained with another config; {advice}:", *changed]))
+    if metadata["training"]["data"] != experiment.fingerprints:
+        raise DataError(f"{path}: the data files are not those that the run began with; start anew with --force")
+
+
+def _restored(experiment: Experiment, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> TrainingState:
+    """The state of the training; the experiment's model and optimizer become those that were saved with it."""
+    state = TrainingState()
+    state.load_state_dict(metadata["state"])
+    experiment.model.load_state_dict({name: x for name, x in arrays.items() if "/" not in name})
+    stored = {name.partition("/")[2]: x for name, x in arrays.items() if name.startswith("optimizer/")}
+    experiment.optimizer.load_state_dict(stored)
+    return state

@@ -1,0 +1,60 @@
+"""The config that a run stores: its data paths as seen from the run's folder, and what may differ in a later one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+MAY_CHANGE = ("name", "training.epochs", "training.time_limit", "training.threads")
+PATHS = ("path", "images", "labels")  # reader options that name files
+
+
+def rebased(config: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
+    """The config with relative data paths, which start at `base`, as seen from the run's folder."""
+
+    def moved(path: str) -> str:
+        if os.path.isabs(path) or path.startswith("~"):
+            return path
+        return os.path.relpath(os.path.realpath(base / path), os.path.realpath(folder))
+
+    return _with_paths(config, moved)
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """One line for each value that differs, but for those that may: lengths of the run, and where the data lie."""
+    before, after = (dict(_leaves(_with_paths(config, lambda path: ""))) for config in (old, new))
+    return [
+        f"{key}: {before.get(key, 'not set')} in the run, {after.get(key, 'not set')} now"
+        for key in {**before, **after}
+        if before.get(key) != after.get(key) and key not in MAY_CHANGE
+    ]
+
+
+def _with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The config with every path of its data changed."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [changed(item) for item in value]
+        return value if value is None else change(value)
+
+    def reader(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {key: changed(inner) if key in PATHS else reader(inner) for key, inner in value.items()}
+
+    return {**config, "data": reader(config["data"])}
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a config by dotted path."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{index}]")
+    else:
+        yield path, value

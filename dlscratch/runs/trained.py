@@ -1,0 +1,193 @@
+"""A trained model: the network, the preprocessing it was trained with and the meaning of its outputs, in one file."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlscratch import checkpoint
+from dlscratch.autograd import no_grad
+from dlscratch.backend import Array
+from dlscratch.datasets import READERS, Arrays, Part, Preprocessor, Table, own_part, preprocessor_from_state
+from dlscratch.errors import CheckpointError, DataError, DlscratchError, UsageError
+from dlscratch.nn import LOSSES, Loss, Sequential
+from dlscratch.training import evaluate
+from dlscratch.training.objective import Objective
+
+BATCH = 256  # rows at a time where nothing is trained
+
+Source = Table | Arrays | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of each example: a class name and probabilities (N, classes), or numbers (N, k)."""
+
+    name: str
+    labels: list[str]
+    probabilities: Array | None = None
+    values: Array | None = None
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels) if self.values is None else len(self.values)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """By name: the prediction, and for classes its probability and that of every class."""
+        if self.probabilities is None:
+            assert self.values is not None
+            width = self.values.shape[1]
+            names = [self.name] if width == 1 else [f"{self.name} {i}" for i in range(width)]
+            return {name: self.values[:, i].tolist() for i, name in enumerate(names)}
+        each = {f"probability {name}": self.probabilities[:, i].tolist() for i, name in enumerate(self.classes)}
+        return {self.name: list(self.labels), "probability": self.probabilities.max(axis=1).tolist(), **each}
+
+    def to_csv(self) -> str:
+        """The columns as CSV with one header line; numbers read back exactly."""
+        columns = self.columns()
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+        return text.getvalue()
+
+
+@dataclass
+class TrainedModel:
+    """A network with all that turns raw data into its inputs and its outputs into answers.
+
+    `reader` is the kind and the options of the reader that read the training data; `facts` is the rest of the
+    checkpoint's metadata: config, training.
+    """
+
+    network: Sequential
+    preprocessor: Preprocessor
+    loss: dict[str, dict[str, Any]]
+    reader: dict[str, dict[str, Any]]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def objective(self) -> Objective:
+        """What the outputs mean."""
+        assert self.preprocessor.target is not None
+        return Objective(self.preprocessor.target, next(iter(self.loss)))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TrainedModel:
+        """The model that `save` wrote. CheckpointError: damaged, altered, not a model, of an unknown architecture."""
+        arrays, metadata = checkpoint.load(path)
+        return cls.from_checkpoint(path, arrays, metadata)
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]
+    ) -> TrainedModel:
+        """The model in the arrays and metadata of a checkpoint."""
+        if metadata.get("kind") != "model":
+            raise CheckpointError(f"{path}: expected a model, got {metadata.get('kind', 'something else')}")
+        try:
+            network = Sequential.from_architecture(metadata["architecture"], tuple(metadata["input_shape"]))
+            weights = {name: array for name, array in arrays.items() if "/" not in name}
+            network.load_state_dict(weights)
+            model = cls(
+                network,
+                preprocessor_from_state(metadata["preprocessing"]),
+                dict(metadata["loss"]),
+                dict(metadata["reader"]),
+                {key: metadata[key] for key in ("config", "training")},
+            )
+            model.objective.outputs  # noqa: B018  a loss that does not suit the target is found here, not later
+        except DlscratchError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+            what = f"{type(error).__name__}: {error}"
+            raise CheckpointError(f"{path}: the model's metadata is damaged ({what})") from error
+        return model
+
+    def contents(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The arrays and the metadata of the model's checkpoint: copies, as of now."""
+        assert self.network.input_shape is not None
+        own = {
+            "kind": "model",
+            "architecture": self.network.architecture(),
+            "input_shape": list(self.network.input_shape),
+            "preprocessing": self.preprocessor.state(),
+            "classes": list(self.preprocessor.class_names),
+            "loss": self.loss,
+            "reader": self.reader,
+        }
+        return self.network.state_dict(), {**own, **copy.deepcopy(self.facts)}
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model, atomically."""
+        checkpoint.save(path, *self.contents())
+
+    def predict(self, data: Source) -> Predictions:
+        """Predictions for raw rows: a file (or images file), a Table, or Arrays; a target in it is ignored."""
+        raw = self._read(data, with_target=False)
+        inputs = self.preprocessor.transform(raw)
+        outputs = self.outputs(inputs)
+        target = self.objective.target
+        if target.task == "regression":
+            return Predictions(target.name, [], values=target.inverse(outputs.astype(np.float64)))
+        probabilities = self.objective.probabilities(outputs)
+        labels = [target.classes[i] for i in probabilities.argmax(axis=1)]
+        return Predictions(target.name, labels, probabilities, classes=target.classes)
+
+    def outputs(self, inputs: Array) -> Array:
+        """The network's outputs (N, …) for preprocessed inputs, batch by batch."""
+        with no_grad():
+            batches = [inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH)]
+            return np.concatenate([self.network(self.preprocessor.convert(x)).numpy() for x in batches])
+
+    def evaluate(self, data: Source | Part) -> dict[str, Any]:
+        """Loss and metrics on raw rows with their targets, or on a prepared part."""
+        part = data if isinstance(data, Part) else own_part(self.preprocessor, self._read(data, with_target=True))
+        [(kind, options)] = self.loss.items()
+        return evaluate_part(self.network, LOSSES[kind](**options), part, self.objective)
+
+    def _read(self, data: Source, with_target: bool) -> Table | Arrays:
+        if isinstance(data, Table | Arrays):
+            return data
+        paths = [data] if isinstance(data, str | os.PathLike) else list(data)
+        return read_like(self.reader, [str(path) for path in paths], self.preprocessor, with_target)
+
+
+def evaluate_part(network: Sequential, loss: Loss, part: Part, objective: Objective) -> dict[str, Any]:
+    """Examples, loss and every metric that the objective has, on a part of the data."""
+    part = replace(part, targets=objective.loss_targets(part.targets))
+    return {"examples": len(part), **evaluate(network, loss, part.batches(BATCH), objective.metrics(thorough=True))}
+
+
+def read_like(
+    reader: Mapping[str, Mapping[str, Any]], paths: list[str], preprocessor: Preprocessor, with_target: bool
+) -> Table | Arrays:
+    """New files, read as the training files were: the same delimiter, missing cells, keys …"""
+    [(kind, stored)] = reader.items()
+    options = dict(stored)
+    if kind == "idx":
+        if len(paths) != (2 if with_target else 1) and not (len(paths) == 2 and not with_target):
+            wanted = "the IDX files of images and labels" if with_target else "the IDX file of images"
+            raise UsageError(f"expected {wanted}, got {len(paths)} files")
+        options = {"images": paths[0], "labels": paths[1] if with_target else None}
+    elif kind == "csv":
+        options |= {"path": paths, "drop": None, "categorical": None}
+        options["target"] = options["target"] if with_target else None
+    else:
+        if len(paths) != 1:
+            raise UsageError(f"expected one .npz file, got {len(paths)}")
+        options["path"] = paths[0]
+        if not with_target:
+            options["target"] = None
+    data = READERS[kind](**options).read(Path(), preprocessor.kinds or None)
+    if with_target and data.target is None:
+        raise DataError(f"{paths[0]}: there is no target to evaluate against; predict needs none")
+    return data
