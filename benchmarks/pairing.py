@@ -27,7 +27,9 @@ def in_turns(ours: Callable[[], object], peer: Callable[[], object], rounds: int
 def report(name: str, ours: float, peer: float, unit: str = "ms") -> float:
     """Print one case; the ratio is the peer's time over ours, above 1 where we are faster."""
     scale = {"s": 1.0, "ms": 1e3}[unit]
-    print(f"{name:40s} ours {ours * scale:9.3f} {unit}   peer {peer * scale:9.3f} {unit}   {peer / ours:5.2f}", flush=True)
+    print(
+        f"{name:40s} ours {ours * scale:9.3f} {unit}   peer {peer * scale:9.3f} {unit}   {peer / ours:5.2f}", flush=True
+    )
     return peer / ours
 
 

@@ -29,7 +29,13 @@ class Ours:
     """Our model, loss and optimizer, and a step."""
 
     def __init__(self, weights: dict[str, np.ndarray], optimizer: str) -> None:
-        layers = [nn.Linear(SIZES[0], SIZES[1]), nn.ReLU(), nn.Linear(SIZES[1], SIZES[2]), nn.ReLU(), nn.Linear(*SIZES[2:])]
+        layers = [
+            nn.Linear(SIZES[0], SIZES[1]),
+            nn.ReLU(),
+            nn.Linear(SIZES[1], SIZES[2]),
+            nn.ReLU(),
+            nn.Linear(*SIZES[2:]),
+        ]
         self.model = nn.Sequential(*layers, input_shape=(SIZES[0],))
         self.model.load_state_dict(weights)
         self.loss = nn.CrossEntropyLoss()

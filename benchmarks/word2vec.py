@@ -3,8 +3,8 @@
     pip install '.[bench]' && python benchmarks/word2vec.py ../shared/data/novels.txt.gz
     python benchmarks/word2vec.py ../shared/data/novels.txt.gz --quality      # 5 epochs, 3 seeds each; takes a while
 
-Both read the same file, one sentence a line with blanks between the words, and train with dim 100, window 5, negative 5,
-sample 1e-3, min-count 5 on two threads. Every run is a process of its own, ours and gensim's in turns; times begin
+Both read the same file, one sentence a line with blanks between the words, and train with dim 100, window 5,
+negative 5, sample 1e-3, min-count 5 on two threads. Every run is a process of its own, ours and gensim's in turns; times begin
 after the imports. The last line is the ratio of training words per second, 1 epoch, medians.
 """
 
@@ -28,7 +28,7 @@ THREADS = 2
 Result = dict[str, Any]
 
 
-def ours(corpus: Path, folder: Path, epochs: int, seed: int) -> Result:
+def ours(corpus: Path, folder: Path, epochs: int, seed: int, min_count: int) -> Result:
     """Train with dlscratch; seconds of its parts."""
     from dlscratch.word2vec.corpus import Corpus
     from dlscratch.word2vec.encoding import encode
@@ -39,7 +39,7 @@ def ours(corpus: Path, folder: Path, epochs: int, seed: int) -> Result:
     from dlscratch.word2vec.vocabulary import Selection
 
     start = time.perf_counter()
-    encoded = encode(Corpus([corpus]), Tokenizer(), Selection(), folder)
+    encoded = encode(Corpus([corpus]), Tokenizer(), Selection(min_count), folder)
     counted = time.perf_counter()
     trainer = Trainer(encoded, Word2VecOptions(epochs=epochs, seed=seed))
     for _ in trainer.run(THREADS):
@@ -54,12 +54,12 @@ def ours(corpus: Path, folder: Path, epochs: int, seed: int) -> Result:
     return {"count": counted - start, "train": trained - counted, "whole": end - start, "words": words, "peak": peak}
 
 
-def gensim(corpus: Path, folder: Path, epochs: int, seed: int) -> Result:
+def gensim(corpus: Path, folder: Path, epochs: int, seed: int, min_count: int) -> Result:
     """Train with gensim; seconds of its parts."""
     from gensim.models import Word2Vec
 
     start = time.perf_counter()
-    options = {"vector_size": 100, "window": 5, "negative": 5, "sample": 1e-3, "min_count": 5, "sg": 1}
+    options = {"vector_size": 100, "window": 5, "negative": 5, "sample": 1e-3, "min_count": min_count, "sg": 1}
     model = Word2Vec(**options, workers=THREADS, seed=seed, epochs=epochs)
     model.build_vocab(corpus_file=str(corpus))
     counted = time.perf_counter()
@@ -77,12 +77,12 @@ def gensim(corpus: Path, folder: Path, epochs: int, seed: int) -> Result:
 SIDES = {"ours": ours, "gensim": gensim}
 
 
-def run(side: str, corpus: Path, folder: Path, epochs: int = 1, seed: int = 1) -> Result:
+def run(side: str, corpus: Path, folder: Path, epochs: int = 1, seed: int = 1, min_count: int = 5) -> Result:
     """One side in a process of its own."""
     (folder / side).mkdir(exist_ok=True)
     command = [sys.executable, __file__, str(corpus), "--side", side, "--folder", str(folder / side)]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    options = ["--epochs", str(epochs), "--seed", str(seed)]
+    options = [f"--epochs={epochs}", f"--seed={seed}", f"--min-count={min_count}"]
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, check=True)
     result: Result = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -95,11 +95,9 @@ def speed(corpus: Path, folder: Path, rounds: int) -> float:
         for side, found in results.items():
             found.append(run(side, corpus, folder))
             last = found[-1]
-            print(
-                f"{side:7} count {last['count']:6.2f} s   train {last['train']:6.2f} s   whole {last['whole']:6.2f} s   "
-                f"{last['words'] / last['train']:11,.0f} words/s   peak {last['peak'] / 1024:5.0f} MB",
-                flush=True,
-            )
+            seconds = "   ".join(f"{part} {last[part]:6.2f} s" for part in ("count", "train", "whole"))
+            rate, peak = last["words"] / last["train"], last["peak"] / 1024
+            print(f"{side:7} {seconds}   {rate:11,.0f} words/s   peak {peak:5.0f} MB", flush=True)
     median = {s: {k: statistics.median(r[k] for r in found) for k in found[0]} for s, found in results.items()}
     mine, theirs = median["ours"], median["gensim"]
     print(f"counting and encoding: {mine['count'] / mine['whole']:.0%} of our whole run")
@@ -112,8 +110,8 @@ def memory(corpus: Path, folder: Path) -> None:
     """Our peak on the corpus four times over, beside that on the corpus once."""
     fourfold = folder / "fourfold.txt"
     fourfold.write_bytes(corpus.read_bytes() * 4)
-    once, four = (run("ours", path, folder)["peak"] for path in (corpus, fourfold))
-    print(f"peak memory on four times the text (of which no word is rare): {four / once:.3f} of that on the text once")
+    once, four = run("ours", corpus, folder)["peak"], run("ours", fourfold, folder, min_count=20)["peak"]
+    print(f"peak memory on four times the text, with the same vocabulary: {four / once:.3f} of that on the text once")
 
 
 def quality(folder: Path) -> tuple[float, float, float]:
@@ -135,9 +133,9 @@ def compare_quality(corpus: Path, folder: Path, seeds: int) -> None:
             run(side, corpus, folder, epochs=5, seed=seed)
             found.append(quality(folder / side))
             print(f"{side:7} seed {seed}: " + "   ".join(f"{score:.3f}" for score in found[-1]), flush=True)
-    for name, *columns in zip(("WordSim-353", "SimLex-999", "analogies"), *(zip(*s) for s in scores.values()), strict=True):
-        mine, theirs = (statistics.mean(column) for column in columns)
-        deviation = statistics.stdev(columns[1])
+    for place, name in enumerate(("WordSim-353", "SimLex-999", "analogies")):
+        columns = [[score[place] for score in found] for found in scores.values()]
+        (mine, theirs), deviation = map(statistics.mean, columns), statistics.stdev(columns[1])
         verdict = "good" if mine >= theirs - deviation else "too low"
         print(f"{name}: ours {mine:.3f}, gensim {theirs:.3f} ± {deviation:.3f}: {verdict}")
 
@@ -158,11 +156,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs of each side that count (3)")
     parser.add_argument("--quality", action="store_true", help="compare the vectors after 5 epochs as well")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each side for --quality (3)")
-    for name, kind in {"--side": str, "--folder": Path, "--epochs": int, "--seed": int}.items():
+    for name, kind in {"--side": str, "--folder": Path, "--epochs": int, "--seed": int, "--min-count": int}.items():
         parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.side:
-        print(json.dumps(SIDES[args.side](args.corpus, args.folder, args.epochs, args.seed)))
+        print(json.dumps(SIDES[args.side](args.corpus, args.folder, args.epochs, args.seed, args.min_count)))
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

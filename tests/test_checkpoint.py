@@ -37,7 +37,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    return list(a) == list(b) and all(a[k].dtype == b[k].dtype and np.array_equal(a[k], b[k], equal_nan=True) for k in a)
+    return list(a) == list(b) and all(
+        a[k].dtype == b[k].dtype and np.array_equal(a[k], b[k], equal_nan=True) for k in a
+    )
 
 
 def test_what_is_saved_is_loaded(path: Path) -> None:
@@ -64,7 +66,11 @@ def test_equal_contents_make_equal_files(path: Path, tmp_path: Path) -> None:
     assert path.read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
-@given(array=hnp.arrays(st.sampled_from([np.float32, np.int8, np.uint64, np.bool_]), hnp.array_shapes(min_dims=0, min_side=0)))
+@given(
+    array=hnp.arrays(
+        st.sampled_from([np.float32, np.int8, np.uint64, np.bool_]), hnp.array_shapes(min_dims=0, min_side=0)
+    )
+)
 def test_any_array_survives(array: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> None:
     target = tmp_path_factory.getbasetemp() / "any.npz"
     checkpoint.save(target, {"x": array}, {})
@@ -112,13 +118,20 @@ def npy(array: np.ndarray, **options: Any) -> bytes:
         ({"0.weight.npy": npy(np.zeros((3, 4), np.float32))}, "array '0.weight' does not have the SHA-256"),
         ({"0.weight.npy": None}, "array '0.weight' is missing from the file"),
         ({"extra.npy": npy(np.zeros(3))}, "array 'extra' is in the file but not in its metadata"),
-        ({"0.weight.npy": npy(np.array([{}], dtype=object), allow_pickle=True)}, "array '0.weight' holds Python objects"),
+        (
+            {"0.weight.npy": npy(np.array([{}], dtype=object), allow_pickle=True)},
+            "array '0.weight' holds Python objects",
+        ),
         ({"0.weight.npy": npy(np.zeros(5))[:-8]}, "array '0.weight': its header and its size in the file disagree"),
         ({"0.weight.npy": b"not an array"}, "array '0.weight' is damaged or cut short"),
         ({"metadata.npy": npy(np.frombuffer(b"{", np.uint8))}, "its metadata is damaged"),
         ({"metadata.npy": npy(np.frombuffer(b'{"format": "x"}', np.uint8))}, "its metadata is not of dlscratch"),
         (
-            {"metadata.npy": npy(np.frombuffer(b'{"format": "dlscratch", "format_version": 99, "written_by": "9.9"}', np.uint8))},
+            {
+                "metadata.npy": npy(
+                    np.frombuffer(b'{"format": "dlscratch", "format_version": 99, "written_by": "9.9"}', np.uint8)
+                )
+            },
             "format version 99, written by dlscratch 9.9",
         ),
         ({"metadata.npy": None}, "it has no metadata"),
@@ -126,7 +139,7 @@ def npy(array: np.ndarray, **options: Any) -> bytes:
     ],
 )
 def test_an_altered_file_is_refused_by_name(path: Path, change: dict[str, bytes | None], message: str) -> None:
-    with pytest.raises(CheckpointError, match="altered.npz: ") as caught:
+    with pytest.raises(CheckpointError, match=r"altered\.npz: ") as caught:
         checkpoint.load(rewritten(path, change))
     assert message in str(caught.value)
 
@@ -152,7 +165,10 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_decompression_bomb_is_refused(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as member:
+    with (
+        zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w") as member,
+    ):
         for _ in range(300):
             member.write(bytes(1 << 20))
     with pytest.raises(CheckpointError, match="refused as a decompression bomb"):

@@ -25,7 +25,14 @@ ORDER = (
     ("__init__", "__main__"),
 )
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
-HOMES = {"typer": "cli", "rich": "cli", "click": "cli", "pydantic": "config", "pydantic_core": "config", "yaml": "config"}
+HOMES = {
+    "typer": "cli",
+    "rich": "cli",
+    "click": "cli",
+    "pydantic": "config",
+    "pydantic_core": "config",
+    "yaml": "config",
+}
 DRAWING = ("matplotlib", "sklearn")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -51,7 +58,9 @@ def problems(source: str, room: str) -> list[str]:
         if top == "dlscratch":
             target = rest.partition(".")[0]
             target = target if target in LEVEL else "__init__"
-            if LEVEL[target] > LEVEL[room] or (LEVEL[target] == LEVEL[room] and target != room and room not in ORDER[0]):
+            if LEVEL[target] > LEVEL[room] or (
+                LEVEL[target] == LEVEL[room] and target != room and room not in ORDER[0]
+            ):
                 found.append(f"line {node.lineno}: {room} imports {target}")
         elif top in HOMES and room != HOMES[top]:
             found.append(f"line {node.lineno}: {top} belongs in {HOMES[top]}/ alone")
@@ -72,8 +81,16 @@ def test_imports_go_one_way(file: Path) -> None:
         ("def f():\n    import dlscratch.cli.app", "training", "line 2: training imports cli"),
         ("from dlscratch import Tensor", "nn", "line 1: nn imports __init__"),
         ("import rich.table", "training", "line 1: rich belongs in cli/ alone"),
-        ("import matplotlib.pyplot as plt", "pictures", "line 1: matplotlib is imported inside a function of pictures/ alone"),
-        ("def f():\n    import sklearn", "datasets", "line 2: sklearn is imported inside a function of pictures/ alone"),
+        (
+            "import matplotlib.pyplot as plt",
+            "pictures",
+            "line 1: matplotlib is imported inside a function of pictures/ alone",
+        ),
+        (
+            "def f():\n    import sklearn",
+            "datasets",
+            "line 2: sklearn is imported inside a function of pictures/ alone",
+        ),
     ],
 )
 def test_a_wrong_import_is_found(source: str, room: str, expected: str) -> None:

@@ -96,7 +96,7 @@ def tanh(x: Array) -> Any:
 def maximum(x: Array, y: Array) -> Any:
     """The larger of x and y, elementwise; equals share the gradient."""
     share = np.where(x == y, 0.5, x > y)
-    return np.maximum(x, y), lambda g: g * share, lambda g: g * (1 - share)
+    return np.maximum(x, y), lambda g: g * share.astype(g.dtype), lambda g: g * (1 - share).astype(g.dtype)
 
 @op(sample((3, 4), min=-1, max=1))
 def clip(x: Array, *, min: float | None = None, max: float | None = None) -> Any:

@@ -79,8 +79,12 @@ def _show_result(console: Console, result: dict[str, Any]) -> None:
 
     for part in ("validation", "test"):
         if part in result:
-            figures = "  ".join(f"{name} {number(value)}" for name, value in result[part].items() if not isinstance(value, list))
-            console.say(f"{part} (best epoch, {result['best_epoch']}):  {figures}", style="bold" if part == "test" else None)
+            figures = "  ".join(
+                f"{name} {number(value)}" for name, value in result[part].items() if not isinstance(value, list)
+            )
+            console.say(
+                f"{part} (best epoch, {result['best_epoch']}):  {figures}", style="bold" if part == "test" else None
+            )
     console.say(result["model"])
 
 
@@ -88,7 +92,9 @@ def evaluate(
     model: ModelFile,
     data: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[DATA]...", help="A CSV, an .npz, or IDX images and labels; the run's test rows when left out."),
+        typer.Argument(
+            metavar="[DATA]...", help="A CSV, an .npz, or IDX images and labels; the run's test rows when left out."
+        ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -165,18 +171,30 @@ def _show_inspection(console: Console, document: dict[str, Any]) -> None:
         _show_layers(console, document)
     shown = ["dtype", *(key for key in ("mean", "std", "min", "max", "zeros") if arrays)]
     shown += [key for key in ("nan", "inf") if any(facts.get(key) for facts in arrays.values())]
-    rows = [(name, _shape(facts["shape"]), *(number(facts.get(key)) for key in shown)) for name, facts in arrays.items()]
+    rows = [
+        (name, _shape(facts["shape"]), *(number(facts.get(key)) for key in shown)) for name, facts in arrays.items()
+    ]
     console.table(("array", "shape", *shown), rows, left=3)
     training = document.get("training", {})
-    facts = {**{key: training[key] for key in ("epoch", "step", "seed") if key in training}, **training.get("metrics", {})}
-    console.table(("training", ""), [(name, number(value)) for name, value in facts.items() if not isinstance(value, list)])
+    facts = {
+        **{key: training[key] for key in ("epoch", "step", "seed") if key in training},
+        **training.get("metrics", {}),
+    }
+    console.table(
+        ("training", ""), [(name, number(value)) for name, value in facts.items() if not isinstance(value, list)]
+    )
 
 
 def _show_layers(console: Console, document: dict[str, Any]) -> None:
     from dlscratch.cli.console import number
 
     rows = [
-        (row["path"], "  " * row["path"].count(".") + row["kind"], _shape(row["output_shape"]), number(row["parameters"]))
+        (
+            row["path"],
+            "  " * row["path"].count(".") + row["kind"],
+            _shape(row["output_shape"]),
+            number(row["parameters"]),
+        )
         for row in document["layers"]
     ]
     console.table(

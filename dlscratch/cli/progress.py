@@ -54,6 +54,10 @@ def training_view(console: Console, epochs: int) -> Iterator[Training]:
     if not console.is_terminal or console.quiet:
         yield Training(console, epochs, None)
         return
-    columns = (BarColumn(bar_width=24), TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"), TimeRemainingColumn())
+    columns = (
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
         yield Training(console, epochs, bar)

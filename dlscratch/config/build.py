@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ def assemble(document: Document, config: Config, base: Path) -> Experiment:
     except UsageError as error:
         raise document.error([Problem(("loss",), str(error))]) from None
     model = _model(document, config, prepared, objective)
+    _check_smallest_batch(document, config.training.batch_size, model, len(prepared.train))
     optimizer = OPTIMIZERS[config.optimizer.kind](model.named_parameters(), **config.optimizer.options)
     stopping = config.training.early_stopping
     schedule = None if config.schedule is None else SCHEDULES[config.schedule.kind](**config.schedule.options)
@@ -115,6 +117,17 @@ def _model(document: Document, config: Config, prepared: Prepared, objective: Ob
     return model
 
 
+def _check_smallest_batch(document: Document, size: int, model: Sequential, rows: int) -> None:
+    """ConfigError where the last batch would be a single row, and a layer needs two values of each channel."""
+    if (rows - 1) % size:
+        return
+    for _, layer in model.named_layers():
+        if layer.kind.startswith("batch_norm") and math.prod((layer.input_shape or ())[1:]) == 1:
+            better = next((f"write {n}" for n in range(size + 1, rows + 2) if (rows - 1) % n), "it needs more rows")
+            what = f"of {rows} training rows the last batch would be a single one, too few for {layer.kind}"
+            raise document.error([Problem(("training", "batch_size"), f"{what}; {better}")])
+
+
 def _layer_path(message: str) -> tuple[str | int, ...]:
     """`layers[3] residual, layers[0] linear: …` -> ("model", 3)."""
     found = re.match(r"layers\[(\d+)\]", message)
@@ -126,7 +139,9 @@ def _wrong_output(model: Sequential, objective: Objective) -> str:
     what = f"{len(target.classes)} classes" if target.task == "classification" else f"{wanted} numbers a row"
     got = "x".join(map(str, model.output_shape or ()))
     last = model[len(model) - 1]
-    advice = f"write out_features: {wanted}" if last.kind == "linear" else f"end with linear: {{out_features: {wanted}}}"
+    advice = (
+        f"write out_features: {wanted}" if last.kind == "linear" else f"end with linear: {{out_features: {wanted}}}"
+    )
     return f'the model gives {got} numbers an example, but {objective.loss} of "{target.name}" ({what}) needs {wanted}; {advice}'
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, overload
@@ -158,6 +159,16 @@ def layers_of(architecture: Sequence[Any], where: str = "") -> list[Layer]:
         except (TypeError, UsageError) as error:
             raise error if str(error).startswith(where + "layers[") else UsageError(f"{name}: {error}") from None
     return layers
+
+
+def multiplications(model: Layer) -> int:
+    """How many multiplications the matrix products take for one example, forward."""
+    return sum(
+        weight.size * math.prod(layer.output_shape or ()) // weight.shape[0]
+        for _, layer in model.named_layers()
+        for weight in layer.weights.values()
+        if weight.ndim > 1
+    )
 
 
 @dataclass(frozen=True)

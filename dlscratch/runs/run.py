@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,13 @@ from dlscratch.config.positions import to_yaml
 from dlscratch.config.schema import effective
 from dlscratch.datasets import Batches, Part
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
+from dlscratch.nn.sequential import multiplications
 from dlscratch.runs.folder import RunFolder, environment
 from dlscratch.runs.stored_config import differences, rebased
 from dlscratch.runs.trained import BATCH, TrainedModel, evaluate_part
 from dlscratch.training import Epoch, Step, TrainingState, fit
 
+LEAST_SHARED = 4_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
 SAVE_SECONDS = 0.5  # syncing a file takes milliseconds: epochs that are over in less are saved together
 
 
@@ -83,6 +84,8 @@ class Run:
             _check_same(path, metadata, experiment)
             run = cls(experiment, folder, _restored(experiment, arrays, metadata))
             run.model.facts["training"] = metadata["training"]
+        except CheckpointError as error:
+            raise CheckpointError(f"{folder.last}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"{folder.last}: the state of the training is damaged ({what})") from error
@@ -98,6 +101,13 @@ class Run:
         config = rebased(effective(self.experiment.config), self.experiment.base, self.folder.path)
         write_text(self.folder.config, to_yaml(config))
         self.folder.write_run({**self.facts, "status": "running"})
+
+    @property
+    def threads(self) -> int | None:
+        """Threads of BLAS: what the config says; else one where a step is too small to be shared, and all (None)."""
+        options = self.experiment.config.training
+        work = options.batch_size * multiplications(self.experiment.model)
+        return options.threads or (1 if work < LEAST_SHARED else None)
 
     def train(self) -> Iterator[Step | Epoch]:
         """Train to the end, and yield fit's records; the files are whole at any time, and at most half a second of
@@ -121,7 +131,7 @@ class Run:
             seed=experiment.config.seed,
             state=self.state,
         )
-        with nullcontext() if options.threads is None else backend.limit_threads(options.threads):
+        with backend.limit_threads(self.threads):
             try:
                 for record in records:
                     if isinstance(record, Epoch):
@@ -177,7 +187,8 @@ class Run:
         for name in ("validation", "test"):
             part = getattr(prepared, name)
             if part is not None:
-                result[name] = evaluate_part(best.network, self.experiment.loss, part, self.experiment.objective)
+                with backend.limit_threads(self.threads):
+                    result[name] = evaluate_part(best.network, self.experiment.loss, part, self.experiment.objective)
         self._close("finished", result=result)
         return {"folder": os.fspath(self.folder.path), "model": os.fspath(self.folder.best), **result}
 

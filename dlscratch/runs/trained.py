@@ -183,7 +183,7 @@ def read_like(
         options["target"] = options["target"] if with_target else None
     else:
         if len(paths) != 1:
-            raise UsageError(f"expected one .npz file, got {len(paths)}")
+            raise UsageError(f"expected one .npz file, got {len(paths)} files")
         options["path"] = paths[0]
         if not with_target:
             options["target"] = None

@@ -16,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from dlscratch.backend import Array, generator
 from dlscratch.word2vec.encoding import Encoded
+from dlscratch.word2vec.scatter import occurrences
 from dlscratch.word2vec.sgns import Block
 
 PAGE = 8192  # ids; a sentence that goes on in the next page does not see across
@@ -28,6 +29,8 @@ class Step(NamedTuple):
     centres: Array  # (B, T) rows of the input table
     rows: Array  # (B, M) rows of the output table
     codes: Array  # (B, T) rows of `Block.half_weights`
+    centre_keys: Array  # the centres and
+    row_keys: Array  # the rows as sorted occurrences
     chunk: int
     number: int  # within the chunk
     begin: float  # the share of the epoch that is over before it,
@@ -90,7 +93,8 @@ class Blocks:
             rows = np.concatenate([contexts[mine], noise[mine]], axis=1)
             centres = rows[:, block.window : block.window + block.centres]
             begin, end = ((chunk + n / steps) / self.chunks for n in (number, number + 1))
-            yield Step(centres, rows, codes[mine], chunk, number, begin, end)
+            keys = occurrences(centres), occurrences(rows)
+            yield Step(centres, rows, codes[mine], *keys, chunk, number, begin, end)
 
     def _windows(self, ids: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
         """The words that are kept, and how many words each sees on either side in its sentence (all int32)."""

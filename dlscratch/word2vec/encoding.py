@@ -31,7 +31,7 @@ from dlscratch.word2vec.vocabulary import Selection, Vocabulary
 
 IDS, FACTS = "corpus.ids", "corpus.npz"
 KIND = "word2vec corpus"
-NUMBERS = 1 << 20  # numbers that the second pass turns into ids at once
+NUMBERS = 1 << 18  # numbers that the second pass turns into ids at once
 HELD_OUT = 1000  # one sentence in so many is kept for the loss and not trained on
 MOST_HELD_OUT = 0.1  # of all words: where few sentences hold everything, none is held out
 

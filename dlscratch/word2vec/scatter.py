@@ -15,6 +15,7 @@ from dlscratch.backend import Array
 
 RANKS = 32  # a row's occurrences beyond so many are summed at once, row by row
 TINY = np.float32(1e-30)
+SHIFT, PLACE = 32, 0xFFFFFFFF  # of an occurrence: row above, place below
 
 
 class Room(threading.local):
@@ -31,6 +32,22 @@ class Room(threading.local):
         return self._arrays[name][:size].reshape(shape)
 
 
+def occurrences(rows: Array) -> Array:
+    """Row · 2³² + place of each occurrence, sorted: by row, then by place."""
+    keys = rows.reshape(-1).astype(np.int64)
+    keys <<= SHIFT
+    keys |= np.arange(len(keys))
+    keys.sort()
+    return keys
+
+
+def share(keys: Array, part: int, parts: int) -> Array:
+    """One of `parts` about equal shares of sorted occurrences, with all or none of a row's."""
+    ends = (len(keys) * n // parts for n in (part, part + 1))
+    first, last = (np.searchsorted(keys, keys[end] & ~PLACE) if end < len(keys) else end for end in ends)
+    return keys[first:last]
+
+
 class Ranks(NamedTuple):
     """Occurrences sorted for summing: the first of every row, then the second of each row that has one, and so on.
 
@@ -41,59 +58,48 @@ class Ranks(NamedTuple):
     """
 
     rows: Array  # (U,) each row once
-    order: Array  # (n,) the occurrences, sorted
+    order: Array  # (n,) the places of occurrences
     sizes: list[int]  # how many rows have more than r occurrences
     rest: list[int]  # how many more occurrences each of the first rows has
 
+    @classmethod
+    def of(cls, keys: Array) -> Ranks:
+        """The ranks of sorted occurrences."""
+        places, rows = keys & PLACE, keys >> SHIFT
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        counts = np.diff(starts, append=len(keys))
+        most_first = np.sort((-counts << SHIFT) | np.arange(len(counts))) & PLACE
+        starts, counts = starts[most_first], counts[most_first]
+        sizes = np.searchsorted(-counts, -np.arange(min(RANKS, counts[0]))).tolist()
+        rest = (counts[counts > RANKS] - RANKS).tolist()
+        begins = (starts[: len(rest)] + RANKS).tolist()
+        ranked = [places[starts[:size] + nth] for nth, size in enumerate(sizes)]
+        behind = [places[begin : begin + size] for begin, size in zip(begins, rest, strict=True)]
+        return cls(rows[starts], np.concatenate([*ranked, *behind]), sizes, rest)
 
-def rank(ids: Array, part: int, parts: int) -> Ranks | None:
-    """The ranks of those of the ids that are `part` modulo `parts`; None if there are none."""
-    mine = np.flatnonzero(ids % parts == part)
-    if not len(mine):
-        return None
-    keys = np.sort((ids[mine].astype(np.int64) << 32) | mine)  # by row, then by occurrence
-    by_row, ids = keys & 0xFFFFFFFF, keys >> 32
-    starts = np.flatnonzero(np.diff(ids, prepend=-1))
-    counts = np.diff(starts, append=len(ids))
-    often_first = np.argsort(-counts, kind="stable")
-    place = np.empty_like(often_first)
-    place[often_first] = np.arange(len(place))
-    sizes = np.cumsum(np.bincount(counts)[:0:-1])[::-1]
-    ranks = min(len(sizes), RANKS)
-    rest = np.maximum(counts[often_first] - ranks, 0)
-    begin = np.append(0, np.cumsum(sizes[:ranks]))  # of each rank, and of the rest
-    nth = np.arange(len(ids)) - np.repeat(starts, counts)
-    behind = (begin[-1] + np.cumsum(rest) - rest)[place] - ranks
-    place, behind = np.repeat(place, counts), np.repeat(behind, counts)
-    order = np.empty_like(by_row)
-    order[np.where(nth < ranks, begin[np.minimum(nth, ranks)] + place, behind + nth)] = by_row
-    return Ranks(ids[starts[often_first]], order, sizes[:ranks].tolist(), rest[rest > 0].tolist())
-
-
-def add_up(values: Array, ranks: Ranks) -> Array:
-    """The sum of each row's values, which lie as `ranks.order` sorted them; written over the first ones."""
-    total, at = values[: ranks.sizes[0]], ranks.sizes[0]
-    for size in ranks.sizes[1:]:
-        total[:size] += values[at : at + size]
-        at += size
-    for place, size in enumerate(ranks.rest):
-        total[place] += values[at : at + size].sum(axis=0)
-        at += size
-    return total
+    def add_up(self, values: Array) -> Array:
+        """The sum of each row's values, which lie in our order; written over the first ones."""
+        total, at = values[: self.sizes[0]], self.sizes[0]
+        for size in self.sizes[1:]:
+            total[:size] += values[at : at + size]
+            at += size
+        for place, size in enumerate(self.rest):
+            total[place] += values[at : at + size].sum(axis=0)
+            at += size
+        return total
 
 
-def descend(table: Array, ids: Array, d: Array, bound: Array, lr: float, part: int, parts: int, room: Room) -> None:
-    """Move the rows of one part of a table: row −= step · Σ d, with step = min(lr, 2 / Σ h); `bound` is 2h.
+def descend(table: Array, keys: Array, d: Array, bound: Array, lr: float, room: Room) -> None:
+    """Move the rows that occur: row −= step · Σ d, with step = min(lr, 2 / Σ h).
 
-    ids and bound are (n), d is (n, D): the row, the doubled bound and the gradient of each occurrence.
+    keys are sorted occurrences; d (n, D) and bound (n) have the gradient and 2h at the place of each.
     """
-    ranks = rank(ids, part, parts)
-    if ranks is None:
+    if not len(keys):
         return
-    n, U, D = len(ranks.order), len(ranks.rows), d.shape[1]
-    total = add_up(np.take(d, ranks.order, axis=0, out=room.get("d", n, D), mode="clip"), ranks)
-    h = add_up(bound[ranks.order], ranks)
-    total *= np.minimum(lr, 4 / np.maximum(h, TINY))[:, None]
-    moved = np.take(table, ranks.rows, axis=0, out=room.get("rows", U, D), mode="clip")
+    ranks, D = Ranks.of(keys), d.shape[1]
+    total = ranks.add_up(np.take(d, ranks.order, axis=0, out=room.get("d", len(keys), D), mode="clip"))
+    step = np.minimum(lr, 4 / np.maximum(ranks.add_up(bound[ranks.order]), TINY))
+    total *= step[:, None]
+    moved = np.take(table, ranks.rows, axis=0, out=room.get("rows", len(ranks.rows), D), mode="clip")
     moved -= total
     table[ranks.rows] = moved

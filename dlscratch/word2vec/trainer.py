@@ -8,7 +8,7 @@ threads change the time and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from os import PathLike
@@ -26,7 +26,7 @@ from dlscratch.word2vec.encoding import Encoded
 from dlscratch.word2vec.formats.arrays import write_npz
 from dlscratch.word2vec.formats.table import Table
 from dlscratch.word2vec.options import Word2VecOptions
-from dlscratch.word2vec.scatter import Room, descend
+from dlscratch.word2vec.scatter import Room, descend, share
 from dlscratch.word2vec.sgns import Block, Gradients, gradients, losses
 
 CENTRES, NOISE = 24, 16  # in a block
@@ -60,10 +60,10 @@ class Trainer:
     `state()` after any record is all that `restore()` needs to go on with the same bits.
     """
 
-    def __init__(self, encoded: Encoded, options: Word2VecOptions) -> None:
+    def __init__(self, encoded: Encoded, options: Word2VecOptions, tokens_per_step: int | None = None) -> None:
         self.encoded, self.options = encoded, options
         self.block = Block(CENTRES, options.window, NOISE, options.negative)
-        tokens = options.tokens_per_step or tokens_per_step(encoded)
+        tokens = tokens_per_step or options.tokens_per_step or suitable_tokens_per_step(encoded.training)
         self.blocks = Blocks(encoded, self.block, options.sample, options.noise_exponent, options.seed, tokens)
         V, D = len(encoded.vocabulary), options.dim
         rng = generator(options.seed, "input table")
@@ -106,8 +106,8 @@ class Trainer:
         crew.run(partial(self._find, step, slice(i, min(i + BLOCKS_PER_JOB, count))) for i in jobs)
         found = Gradients(*(x[:count] for x in self._found))
         crew.run([
-            *self._moves(self.output, step.rows, found.R, found.h_r, lr),
-            *self._moves(self.input, step.centres, found.C, found.h_c, lr),
+            *self._moves(self.output, step.row_keys, found.R, found.h_r, lr),
+            *self._moves(self.input, step.centre_keys, found.C, found.h_c, lr),
         ])
         self.chunk, self.number = step.chunk, step.number + 1
 
@@ -121,9 +121,10 @@ class Trainer:
         out = Gradients(*(x[mine] for x in self._found))
         gradients(C, R, halves, self._signs, out, self._room.get("S", *shape), self._room.get("G", *shape))
 
-    def _moves(self, table: Array, ids: Array, d: Array, bound: Array, lr: float) -> list[Job]:
-        flat = ids.reshape(-1), d.reshape(-1, d.shape[-1]), bound.reshape(-1)
-        return [partial(descend, table, *flat, lr, part, PARTS, self._room) for part in range(PARTS)]
+    def _moves(self, table: Array, keys: Array, d: Array, bound: Array, lr: float) -> list[Job]:
+        flat = d.reshape(-1, d.shape[-1]), bound.reshape(-1)
+        shares = (share(keys, part, PARTS) for part in range(PARTS))
+        return [partial(descend, table, mine, *flat, lr, self._room) for mine in shares]
 
     def held_out_loss(self) -> float:
         """The mean loss of a pair in the held-out sentences (in some that are trained on, where there are none)."""
@@ -135,7 +136,7 @@ class Trainer:
             )
         return loss
 
-    def _mean_loss(self, steps: Iterator[Step] | list[Step]) -> float:
+    def _mean_loss(self, steps: Iterable[Step]) -> float:
         total, pairs = 0.0, 0.0
         for step in steps:
             for i in range(0, len(step.centres), BLOCKS_PER_JOB):
@@ -191,6 +192,6 @@ class Trainer:
         return str(table.metadata["vectors_sha256"])
 
 
-def tokens_per_step(encoded: Encoded) -> int:
-    """Small corpora take small steps, so that there are at least some dozen in an epoch."""
-    return int(np.clip(encoded.training // STEPS_PER_EPOCH, LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP))
+def suitable_tokens_per_step(words: int) -> int:
+    """Small corpora take small steps, so that there are some dozen in an epoch."""
+    return int(np.clip(words // STEPS_PER_EPOCH, LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP))

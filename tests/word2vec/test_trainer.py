@@ -1,4 +1,4 @@
-"""The fast trainer: one formula with autograd, the same bits whatever the threads, and nothing that makes it diverge."""
+"""The fast trainer: one formula with autograd, the same bits for any threads, and nothing that makes it diverge."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def test_words_are_sorted_by_count_and_then_by_name():
     ("selection", "counts", "message"),
     [
         (Selection(), {}, "the corpus holds no words"),
-        (Selection(50), COUNTS, "no word is left of 5 .* most frequent word occurs 40 times, the next 7 .* min_count 5"),
+        (Selection(50), COUNTS, "no word is left of 5 .* frequent word occurs 40 times, the next 7 .* min_count 5"),
         (Selection(10), {"a": 4, "b": 3}, "no word is left of 2 .* occurs 4 times, the next 3 times; try min_count 3"),
         (Selection(10), COUNTS, 'only one word, "the", is left of 5 .* try min_count 5'),
         (Selection(), {"a": 99}, 'only one word, "a", is left of 1 different ones; .* at least two'),

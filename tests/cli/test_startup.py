@@ -1,0 +1,81 @@
+"""What a start costs: help and version import nothing heavy, and every command and option explains itself."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cli
+from typer.main import get_command
+
+import dlscratch
+from dlscratch.cli.app import app
+
+HEAVY = ("numpy", "pydantic", "yaml", "threadpoolctl", "rich.progress", "dlscratch.nn", "dlscratch.config", "dlscratch.runs")
+REPORT = """
+import json, sys
+sys.argv = ["dlscratch", *sys.argv[1:]]
+from dlscratch.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    print(json.dumps({"code": end.code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+def modules_after(*args: str) -> tuple[int, set[str]]:
+    """The exit code of a command, and all that it imported."""
+    root = Path(dlscratch.__file__).parents[1]
+    command = [sys.executable, "-c", REPORT, *args]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    report = json.loads(done.stderr.splitlines()[-1])
+    return report["code"], set(report["modules"])
+
+
+def heavy(modules: set[str]) -> set[str]:
+    return modules.intersection(HEAVY)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"]])
+def test_help_and_version_import_nothing_heavy(args: list[str]) -> None:
+    code, modules = modules_after(*args)
+    assert code == 0
+    assert "dlscratch.cli.app" in modules
+    assert heavy(modules) == set()
+
+
+def test_the_test_above_can_fail() -> None:
+    _, modules = modules_after("options", "linear")
+    assert {"numpy", "pydantic", "yaml", "dlscratch.nn", "dlscratch.config"} <= heavy(modules)
+
+
+def test_version(cli: Cli) -> None:
+    done = cli("--version")
+    assert (done.returncode, done.stdout) == (0, f"dlscratch {dlscratch.__version__}\n")
+
+
+def commands() -> dict[str, Any]:
+    return dict(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_every_command_and_option_has_a_help() -> None:
+    assert sorted(commands()) == ["check", "evaluate", "init", "inspect", "options", "predict", "schema", "train"]
+    for name, command in commands().items():
+        assert command.help, name
+        for parameter in command.params:
+            assert parameter.help, f"{name} {parameter.name}"
+
+
+def test_every_command_takes_json() -> None:
+    for name, command in commands().items():
+        assert "--json" in [text for parameter in command.params for text in parameter.opts], name
+
+
+def test_no_arguments_show_the_help(cli: Cli) -> None:
+    done = cli()
+    assert "Usage: " in done.stdout + done.stderr
+    assert "130" in done.stdout + done.stderr  # the exit codes
