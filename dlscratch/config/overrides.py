@@ -41,7 +41,7 @@ def apply_overrides(document: Document, texts: Iterable[str]) -> Document:
 
 def _overridden(document: Document, text: str) -> Document:
     values, positions = copy.deepcopy(document.values), dict(document.positions)
-    overrides = (*document.overrides, text)
+    overrides = (*document.overrides, f"--set {text}")
     here = Position(len(overrides), 1, 1)
     after = dataclasses.replace(document, values=values, positions=positions, overrides=overrides)
     try:

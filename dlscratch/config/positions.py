@@ -28,7 +28,7 @@ Positions = dict[KeyPath, tuple["Position", "Position"]]
 
 
 class Position(NamedTuple):
-    """Where something was written; sorts as a reader reads: the file first, then each --set (counted from 1)."""
+    """Where something was written; sorts as a reader reads: the file first, then each override (counted from 1)."""
 
     override: int
     line: int
@@ -45,7 +45,7 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A config's plain values, and where each key and value stands."""
+    """A config's plain values, and where each key and value stands; `overrides` are as written: `--set seed=1`."""
 
     name: str
     values: dict[str, Any]
@@ -75,7 +75,7 @@ class Document:
 
     def _text(self, at: Position) -> str:
         if at.override:
-            return "--set " + self.overrides[at.override - 1].replace("\n", "\\n")
+            return self.overrides[at.override - 1].replace("\n", "\\n")
         return f"{self.name}:{at.line}:{at.column}"
 
 

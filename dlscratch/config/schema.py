@@ -156,8 +156,13 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> tuple[Document, Con
     """Read, override and check a config file (`-`: stdin)."""
     document = apply_overrides(read(path), overrides)
     config = check(document, Config)
-    name = "stdin" if str(path) == "-" else Path(path).stem
+    name = "stdin" if str(path) == "-" else run_name(Path(path).stem)
     return document, config if config.name else config.model_copy(update={"name": name})
+
+
+def run_name(text: str) -> str:
+    """The text as a run's name: other characters than a name may have become "_"."""
+    return re.sub(r"[^\w .-]", "_", text).lstrip("_ .-") or "run"
 
 
 def check(document: Document, model: type[M]) -> M:

@@ -1,4 +1,4 @@
-"""The folder of a run: config.yaml, run.json, metrics.jsonl, best.npz and last.npz, each whole at any moment."""
+"""The folder of a run: its config, facts, metrics, model or vectors, and state, each file whole at any moment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dlscratch.checkpoint import write_text
 from dlscratch.errors import CheckpointError, OutputError, UsageError
 
 FILES = ("config.yaml", "run.json", "metrics.jsonl", "best.npz", "last.npz")
+VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
+ALL = (*FILES, VECTORS)
 
 
 class RunFolder:
@@ -28,14 +31,24 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config, self.run, self.metrics, self.best, self.last = (path / name for name in FILES)
+        self.vectors = path / VECTORS
 
     @property
     def holds_a_run(self) -> bool:
         """Whether any of the files is there."""
-        return any((self.path / name).exists() for name in FILES)
+        return any((self.path / name).exists() for name in ALL)
 
     def claim(self, *, force: bool) -> None:
-        """Make the folder, empty of runs; UsageError if it holds one, unless it may be removed (`force`).
+        """Make the folder, empty of runs; UsageError if it holds one, unless it may be removed (`force`)."""
+        self.check(force=force)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.clear()
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made a run's folder: {error.strerror}") from error
+
+    def check(self, *, force: bool) -> None:
+        """UsageError if the folder holds a run, unless it may be removed (`force`).
 
         A config.yaml alone is no run but may be the only copy of what a person wrote: it is never removed.
         """
@@ -44,12 +57,18 @@ class RunFolder:
         if self.holds_a_run and not force:
             ways = "go on with it (--resume), replace it (--force), or choose another folder (--out)"
             raise UsageError(f"{self.path} holds a run; {ways}")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            for name in FILES:
-                (self.path / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be made a run's folder: {error.strerror}") from error
+
+    def clear(self) -> None:
+        """Remove the run's files."""
+        for name in ALL:
+            (self.path / name).unlink(missing_ok=True)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what a process left that was killed while it wrote one of the files."""
+        for name in ALL:
+            for rest in self.path.glob(f".{name}.*.tmp"):
+                rest.unlink(missing_ok=True)
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
         """Write run.json."""
@@ -105,6 +124,11 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def clock(seconds: float) -> str:
+    """A time as run.json holds it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def environment() -> dict[str, Any]:

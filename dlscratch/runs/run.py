@@ -24,7 +24,7 @@ from dlscratch.config.schema import effective
 from dlscratch.datasets import Batches, Part
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
 from dlscratch.nn.sequential import multiplications
-from dlscratch.runs.folder import RunFolder, environment
+from dlscratch.runs.folder import RunFolder, clock, environment
 from dlscratch.runs.stored_config import differences, rebased
 from dlscratch.runs.trained import BATCH, TrainedModel, evaluate_part
 from dlscratch.training import Epoch, Step, TrainingState, fit
@@ -57,7 +57,7 @@ class Run:
             "config": config,
             "seed": experiment.config.seed,
             "data": {"files": experiment.files, "rows": experiment.rows},
-            "started": _clock(self.started),
+            "started": clock(self.started),
         }
 
     @classmethod
@@ -91,7 +91,7 @@ class Run:
             raise CheckpointError(f"{folder.last}: the state of the training is damaged ({what})") from error
         before = folder.read_run()
         run.facts |= {"started": before.get("started", run.facts["started"])}
-        run.facts |= {"resumed": [*before.get("resumed", ()), _clock(run.started)]}
+        run.facts |= {"resumed": [*before.get("resumed", ()), clock(run.started)]}
         folder.rewind_metrics(run.state.epoch)
         run._begin()
         return run
@@ -176,7 +176,7 @@ class Run:
 
     def _close(self, status: str, **more: Any) -> None:
         """Write run.json for the last time."""
-        times = {"finished": _clock(time.time()), "seconds": round(self.state.seconds, 3)}
+        times = {"finished": clock(time.time()), "seconds": round(self.state.seconds, 3)}
         self.folder.write_run({**self.facts, "status": status, **times, **more})
 
     def finish(self) -> dict[str, Any]:
@@ -191,10 +191,6 @@ class Run:
                     result[name] = evaluate_part(best.network, self.experiment.loss, part, self.experiment.objective)
         self._close("finished", result=result)
         return {"folder": os.fspath(self.folder.path), "model": os.fspath(self.folder.best), **result}
-
-
-def _clock(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def _check_same(path: Path, metadata: Mapping[str, Any], experiment: Experiment) -> None:

@@ -14,12 +14,14 @@ PATHS = ("path", "images", "labels")  # reader options that name files
 def rebased(config: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
     """The config with relative data paths, which start at `base`, as seen from the run's folder."""
 
-    def moved(path: str) -> str:
-        if os.path.isabs(path) or path.startswith("~"):
-            return path
-        return os.path.relpath(os.path.realpath(base / path), os.path.realpath(folder))
+    return _with_paths(config, lambda path: rebased_path(path, base, folder))
 
-    return _with_paths(config, moved)
+
+def rebased_path(path: str, base: Path, folder: Path) -> str:
+    """A path that starts at `base`, as seen from a folder."""
+    if os.path.isabs(path) or path.startswith("~"):
+        return path
+    return os.path.relpath(os.path.realpath(base / path), os.path.realpath(folder))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -97,6 +97,7 @@ def encode(corpus: Corpus, tokenizer: Tokenizer, selection: Selection, folder: P
         meanings = [tokenizer.words(shape) for shape in shapes]
         totals = _totals(meanings, counts)
         vocabulary = selection.choose(totals)
+        _forget(folder / FACTS)  # of ids that are overwritten now
         sizes = _translate(numbers, folder / IDS, Lookup(meanings, vocabulary), int(counts[0]))
     finally:
         _forget(numbers)

@@ -37,3 +37,12 @@ class Word2VecOptions:
     tokens_per_step: Annotated[
         int | None, Ge(1), Le(1 << 20), Doc("words that one step learns from; by default what suits the corpus")
     ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """How a run goes and what it leaves: nothing here changes a vector."""
+
+    threads: Annotated[int | None, Ge(1), Doc("threads, by default all processors; the vectors stay the same")] = None
+    input_only: Annotated[bool, Doc("leave the second table out of vectors.npz, which halves it")] = False
+    keep_encoded: Annotated[bool, Doc("keep the encoded corpus beside the vectors, and use it again")] = False

@@ -53,7 +53,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.parametrize("imports", [1, 40, 250, 330, 420, 500])
+@pytest.mark.parametrize("imports", [1, 50, 130, 220, 290, 350])
 def test_a_signal_while_modules_are_imported(tmp_path: Path, imports: int) -> None:
     project(tmp_path)
     number = SIGNALS[imports % 20 // 10]
@@ -67,12 +67,12 @@ def test_a_signal_while_modules_are_imported(tmp_path: Path, imports: int) -> No
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_data_are_read(tmp_path: Path, number: signal.Signals) -> None:
     project(tmp_path)
-    (tmp_path / "flowers.csv").unlink()
     os.mkfifo(tmp_path / "pipe.yaml")
     process = start("-m", "dlscratch", "train", "pipe.yaml", "--out", "run", cwd=tmp_path)
     with (tmp_path / "pipe.yaml").open("w") as pipe:  # opens when the command has begun to read
         pipe.write("seed:")
         pipe.flush()
+        time.sleep(0.2)  # Python does not notice a signal in the microsecond before a read that blocks
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (128 + number, f"{WORDS[number]}\n")
