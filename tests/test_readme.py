@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
+import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from dlscratch.cli.app import app
 from dlscratch.config import reference
+from dlscratch.config.positions import parse
+from dlscratch.config.schema import Config, check
+from dlscratch.errors import ConfigError
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -15,3 +24,51 @@ def test_the_reference_is_what_options_prints() -> None:
     found = re.findall(r"<!-- options -->\n(.*?)\n<!-- /options -->", text, re.DOTALL)
     assert len(found) == 1, "the README needs one part between <!-- options --> and <!-- /options -->"
     assert found[0].strip() == reference.markdown(), "paste the output of `dlscratch options --markdown`"
+
+
+def blocks(language: str) -> list[str]:
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [body for name, body in fences if name == language]
+
+
+def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("configs", "data"):
+        (tmp_path / folder).symlink_to(README.parent / folder)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+
+
+def test_the_second_command_is_what_ci_runs() -> None:
+    second = next(block for block in blocks("sh") if "pytest" in block).strip()
+    assert second in (README.parent / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+
+
+def command_lines() -> list[list[str]]:
+    lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("dlscratch ")]
+
+
+@pytest.mark.parametrize("line", command_lines(), ids=" ".join)
+def test_a_command_of_the_readme_exists_with_its_options(line: list[str]) -> None:
+    command = get_command(app)
+    words = iter(line[1:])
+    while isinstance(command, TyperGroup):
+        command = command.commands[next(words)]
+    known = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_the_yaml_of_the_readme_is_a_config() -> None:
+    for block in blocks("yaml"):
+        check(parse(block, "README.md"), Config)
+
+
+def test_the_messages_of_the_readme_are_what_is_said() -> None:
+    shown = next(block for block in blocks("") if "did you mean" in block)
+    [good] = blocks("yaml")
+    bad = good.replace("lr:", "learning_rate:").replace("epochs: 60", "epochs: sixty")
+    with pytest.raises(ConfigError) as caught:
+        check(parse(bad, "config.yaml"), Config)
+    assert str(caught.value) == shown.strip()

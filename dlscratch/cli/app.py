@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +19,20 @@ Exit codes: 0 done · 1 internal error · 2 usage or config · 3 data · 4 diver
 6 output could not be written · 130 Ctrl-C · 143 SIGTERM
 """
 
+
+class Commands(typer.core.TyperGroup):
+    """The commands. Those with many options are made when they are used, since making options takes time."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        """The command that the arguments name."""
+        if args[0] in LATE:
+            self.add_command(importlib.import_module(f"dlscratch.cli.{LATE[args[0]]}").command())
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="dlscratch",
+    cls=Commands,
     help="Deep learning from scratch on NumPy: from a CSV, images or a text to a trained model.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
@@ -42,9 +55,18 @@ def _root(
 ) -> None: ...
 
 
+def word2vec() -> None:
+    """Train word vectors on text."""
+
+
+def vectors() -> None:
+    """Ask word vectors, evaluate them, convert their files."""
+
+
+LATE = {"word2vec": "words", "vectors": "vectors"}  # the files that have the commands
 COMMANDS = (
     *(configs.init, configs.check, models.train, models.inspect, models.evaluate, models.predict),
-    *(configs.schema, configs.options),
+    *(word2vec, vectors, configs.schema, configs.options),
 )
 for command in COMMANDS:
     app.command()(command)
@@ -72,7 +94,7 @@ def _exit_code() -> int:
     except Interrupted as end:
         return _fail(str(end), end.exit_code)
     except MemoryError:
-        return _fail("error: not enough memory; try a smaller training.batch_size, model or data set", 1)
+        return _fail("error: not enough memory; try a smaller batch_size, model, vocabulary or data set", 1)
     return 0
 
 

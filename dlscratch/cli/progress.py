@@ -11,18 +11,25 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from dlscratch.cli.console import Console, number
 from dlscratch.training import Epoch, Step
 
-FIRST = ("loss", "accuracy", "val_loss", "val_accuracy", "val_macro_f1", "val_rmse", "val_r2")
+FOLLOWED = ("loss", "val_loss", "val_accuracy", "val_rmse", "val_r2")
+WITHOUT_VALIDATION = ("loss", "accuracy", "rmse", "r2")
 
 
 def epoch_line(record: Epoch, epochs: int) -> str:
-    """`epoch  3/40  loss 0.2811  val_accuracy 0.9444  lr 0.003  0.1 s  best`."""
-    shown = [f"{name} {number(record.values[name])}" for name in FIRST if name in record.values]
+    """`epoch  3/40  loss 0.2811  val_loss 0.3012  val_accuracy 0.9444  lr 0.003  0.1 s  best`."""
+    names = FOLLOWED if "val_loss" in record.values else WITHOUT_VALIDATION
+    shown = [f"{name} {figure(record.values[name])}" for name in names if name in record.values]
     notes = ["best"] if record.best else []
     notes += ["time is up"] if not record.complete else []
     notes += ["no improvement: stopped early"] if record.stopped else []
     width = len(str(epochs))
     head = f"epoch {record.epoch:>{width}}/{epochs}"
     return "  ".join([head, *shown, f"lr {number(record.lr)}", f"{record.seconds:.1f} s", *notes])
+
+
+def figure(value: Any) -> str:
+    """A number whose digits stay in their columns from line to line."""
+    return f"{value:.4f}" if abs(value) < 1000 else number(value)
 
 
 class Training:
@@ -44,7 +51,7 @@ class Training:
             done = (record.epoch - 1) * record.batches + record.batch
             figures = f"epoch {record.epoch}/{self.epochs}  loss {self.loss:.4f}"
             for name in ("val_accuracy", "val_rmse"):
-                figures += f"  {name} {number(self.last[name])}" if name in self.last else ""
+                figures += f"  {name} {figure(self.last[name])}" if name in self.last else ""
             self.bar.update(self.task, completed=done, total=self.epochs * record.batches, figures=figures)
 
 

@@ -39,23 +39,43 @@ def ignore() -> None:
 
 
 @contextmanager
+def leaving(clean: Callable[[], None]) -> Iterator[None]:
+    """Inside, a signal cleans up and ends the process at once: for work that nothing is lost of."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        with suppress(OSError):
+            clean()
+        _leave(number, frame)
+
+    with _handlers(leave):
+        yield
+
+
+@contextmanager
 def whole() -> Iterator[Stop]:
     """Inside, the first signal is noted, and raised as Interrupted at the end; a second one is raised at once."""
     stop = Stop()
-    old = {number: signal.getsignal(number) for number in WORDS}
 
     def note(number: int, frame: FrameType | None) -> None:
         stop.signal = number
         _handle(_raise)
 
-    _handle(note)
-    try:
+    with _handlers(note):
         yield stop
         if stop.signal is not None:
             raise Interrupted(stop.signal)
+
+
+@contextmanager
+def _handlers(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Inside, both signals have the handler; afterwards those that they had."""
+    before = {number: signal.getsignal(number) for number in WORDS}
+    _handle(handler)
+    try:
+        yield
     finally:
-        for each, handler in old.items():
-            signal.signal(each, handler)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def _handle(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:

@@ -201,7 +201,7 @@ def _bootstrap(x: Array, y: Array, resamples: int, seed: int) -> tuple[float | N
 
 def _similarity_pairs(path: Path) -> Iterator[tuple[str, str, float]]:
     separator, first = None, True
-    for number, line in _lines(path):
+    for number, line in content_lines(path):
         if first:
             separator = next((mark for mark in "\t," if mark in line), None)
         fields = [field.strip() for field in line.split(separator)]
@@ -222,7 +222,7 @@ def _analogy_sections(path: Path) -> dict[str, list[tuple[str, ...]]]:
     """Questions by section; those before the first section are in one of the name of the file."""
     sections: dict[str, list[tuple[str, ...]]] = {}
     name = path.name
-    for number, line in _lines(path):
+    for number, line in content_lines(path):
         words = tuple(line.split())
         if line.startswith(":"):
             name = line.removeprefix(":").strip()
@@ -234,7 +234,7 @@ def _analogy_sections(path: Path) -> dict[str, list[tuple[str, ...]]]:
     return sections
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def content_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank and no comments, with their numbers."""
     with open_binary(path) as file:
         for number, data in enumerate(file, start=1):

@@ -13,7 +13,7 @@ import numpy as np
 
 from dlscratch.backend import Array
 
-RANKS = 32  # a row's occurrences beyond so many are summed at once, row by row
+RANKS = 12  # of a row's occurrences; what it has beyond these is summed as one run
 TINY = np.float32(1e-30)
 SHIFT, PLACE = 32, 0xFFFFFFFF  # of an occurrence: row above, place below
 
@@ -52,41 +52,48 @@ class Ranks(NamedTuple):
     """Occurrences sorted for summing: the first of every row, then the second of each row that has one, and so on.
 
     Rows with most occurrences come first, so the r-th occurrences belong to the first `sizes[r]` rows, and summing is
-    adding contiguous arrays. What the few most frequent rows have beyond that lies behind, row by row. NumPy has
-    nothing else that is fast here: `table[rows] += d` forgets all but one occurrence, `np.add.at` and
-    `np.add.reduceat` go through a row number by number.
+    adding contiguous arrays. What frequent rows have beyond that lies behind, row by row, for `np.add.reduceat`, which
+    is fast on long runs only. (`table[rows] += d` would forget all but one occurrence, and `np.add.at` takes the rows
+    number by number.)
     """
 
-    rows: Array  # (U,) each row once
-    order: Array  # (n,) the places of occurrences
+    places: Array  # (n,) of the occurrences, by row
+    starts: Array  # (U,) where a row's begin among them
+    often_first: Array  # (U,) the rows in the order of the sums
+    rows: Array  # (U,) in that order
+    order: Array  # (n,) the places, sorted for summing
     sizes: list[int]  # how many rows have more than r occurrences
-    rest: list[int]  # how many more occurrences each of the first rows has
+    behind: Array  # where the other occurrences of the first rows begin, counted from the end of the ranks
 
     @classmethod
     def of(cls, keys: Array) -> Ranks:
         """The ranks of sorted occurrences."""
-        places, rows = keys & PLACE, keys >> SHIFT
-        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        places, ids = keys & PLACE, keys >> SHIFT
+        starts = np.flatnonzero(np.diff(ids, prepend=-1))
         counts = np.diff(starts, append=len(keys))
-        most_first = np.sort((-counts << SHIFT) | np.arange(len(counts))) & PLACE
-        starts, counts = starts[most_first], counts[most_first]
+        often_first = np.sort((-counts << SHIFT) | np.arange(len(counts))) & PLACE
+        first, counts = starts[often_first], counts[often_first]
         sizes = np.searchsorted(-counts, -np.arange(min(RANKS, counts[0]))).tolist()
-        rest = (counts[counts > RANKS] - RANKS).tolist()
-        begins = (starts[: len(rest)] + RANKS).tolist()
-        ranked = [places[starts[:size] + nth] for nth, size in enumerate(sizes)]
-        behind = [places[begin : begin + size] for begin, size in zip(begins, rest, strict=True)]
-        return cls(rows[starts], np.concatenate([*ranked, *behind]), sizes, rest)
+        rest = counts[counts > RANKS] - RANKS
+        runs = zip(first.tolist(), rest.tolist(), strict=False)
+        order = [places[first[:size] + nth] for nth, size in enumerate(sizes)]
+        order += [places[begin + RANKS : begin + RANKS + size] for begin, size in runs]
+        return cls(places, starts, often_first, ids[first], np.concatenate(order), sizes, np.cumsum(rest) - rest)
 
     def add_up(self, values: Array) -> Array:
-        """The sum of each row's values, which lie in our order; written over the first ones."""
+        """The sum of each row's values (n, D), which lie in `order`; written over the first ones."""
         total, at = values[: self.sizes[0]], self.sizes[0]
         for size in self.sizes[1:]:
             total[:size] += values[at : at + size]
             at += size
-        for place, size in enumerate(self.rest):
-            total[place] += values[at : at + size].sum(axis=0)
-            at += size
+        if len(self.behind):
+            total[: len(self.behind)] += np.add.reduceat(values[at:], self.behind)
         return total
+
+    def add_up_numbers(self, values: Array) -> Array:
+        """The sum of each row's values (n), which lie as they occur."""
+        sums: Array = np.add.reduceat(values[self.places], self.starts)[self.often_first]
+        return sums
 
 
 def descend(table: Array, keys: Array, d: Array, bound: Array, lr: float, room: Room) -> None:
@@ -98,7 +105,7 @@ def descend(table: Array, keys: Array, d: Array, bound: Array, lr: float, room: 
         return
     ranks, D = Ranks.of(keys), d.shape[1]
     total = ranks.add_up(np.take(d, ranks.order, axis=0, out=room.get("d", len(keys), D), mode="clip"))
-    step = np.minimum(lr, 4 / np.maximum(ranks.add_up(bound[ranks.order]), TINY))
+    step = np.minimum(lr, 4 / np.maximum(ranks.add_up_numbers(bound), TINY))
     total *= step[:, None]
     moved = np.take(table, ranks.rows, axis=0, out=room.get("rows", len(ranks.rows), D), mode="clip")
     moved -= total

@@ -15,7 +15,8 @@ from typer.main import get_command
 import dlscratch
 from dlscratch.cli.app import app
 
-HEAVY = ("numpy", "pydantic", "yaml", "threadpoolctl", "rich.progress", "dlscratch.nn", "dlscratch.config", "dlscratch.runs")
+OURS = ("dlscratch.nn", "dlscratch.config", "dlscratch.runs")
+HEAVY = ("numpy", "pydantic", "yaml", "threadpoolctl", "rich.progress", *OURS)
 REPORT = """
 import json, sys
 sys.argv = ["dlscratch", *sys.argv[1:]]

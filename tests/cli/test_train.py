@@ -16,7 +16,7 @@ from tiny_runs import FLOWERS, HEIGHTS, metrics_of, project
 
 import dlscratch
 
-EPOCH = r"epoch +(\d+)/(\d+)  loss [\d.]+  accuracy [\d.]+  val_loss [\d.]+  val_accuracy [\d.]+.*  lr 0\.01  [\d.]+ s"
+EPOCH = r"epoch +(\d+)/(\d+)  loss [\d.]+  .*val_loss [\d.]+  val_accuracy [\d.]+.*  lr 0\.01  [\d.]+ s"
 
 
 def trained(folder: Path) -> dict:
@@ -105,7 +105,8 @@ def test_a_diverged_run_ends_with_4(cli: Cli, tmp_path: Path) -> None:
     wild = ["--set", "model=[{linear: {out_features: 1}}]", "--set", "optimizer={sgd: {lr: 1e30}}"]
     done = cli("train", "flowers.yaml", "--out", "run", "-q", *wild, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (4, "")
-    assert re.match(r"error: epoch 1, batch \d of 5 \(step \d\): loss .* with lr 1e\+30; this update was not made", done.stderr)
+    place = r"error: epoch 1, batch \d of 5 \(step \d\): loss "
+    assert re.match(place + r".* with lr 1e\+30; this update was not made", done.stderr)
     assert trained(tmp_path / "run")["status"] == "diverged"
     assert (tmp_path / "run" / "last.npz").exists()
 
@@ -114,7 +115,7 @@ def test_the_same_bytes_from_anywhere(cli: Cli, tmp_path: Path) -> None:
     project(tmp_path / "a")
     project(tmp_path / "b" / "c")
     cli("train", "flowers.yaml", "-q", cwd=tmp_path / "a", env={"PYTHONHASHSEED": "1"})
-    cli("train", "b/c/flowers.yaml", "--out", "out", "-q", cwd=tmp_path, env={"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"})
+    cli("train", "b/c/flowers.yaml", "--out", "out", "-q", cwd=tmp_path, env={"PYTHONHASHSEED": "2", "TZ": "UTC+9"})
     models = [folder / "best.npz" for folder in (tmp_path / "a" / "runs" / "flowers", tmp_path / "out")]
     assert models[0].read_bytes() == models[1].read_bytes()
 
@@ -125,7 +126,8 @@ def on_a_terminal(*args: str, cwd: Path, **env: str) -> str:
     path = {"PYTHONPATH": str(Path(dlscratch.__file__).parents[1]), "COLUMNS": "100", "TERM": "xterm"}
     clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
     command = [sys.executable, "-m", "dlscratch", *args]
-    process = subprocess.Popen(command, cwd=cwd, env={**clean, **path, **env}, stdout=theirs, stderr=theirs, stdin=theirs)
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    process = subprocess.Popen(command, cwd=cwd, env={**clean, **path, **env}, **streams)
     os.close(theirs)
     seen = b""
     while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -28,9 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+RESULTS = {"model", "data", "loss", "accuracy", "confusion_matrix"}
 DOCUMENTS = {
     "inspect": (["inspect", "run/best.npz"], {"file", "kind", "bytes", "layers", "arrays", "parameters", "training"}),
-    "evaluate": (["evaluate", "run/best.npz", "flowers.csv"], {"model", "data", "loss", "accuracy", "confusion_matrix"}),
+    "evaluate": (["evaluate", "run/best.npz", "flowers.csv"], RESULTS),
     "predict": (["predict", "run/best.npz", "flowers.csv"], {"model", "predictions"}),
     "check": (["check", "flowers.yaml"], {"config", "rows", "parameters", "warnings"}),
     "schema": (["schema"], {"$schema", "$defs"}),
@@ -151,4 +151,5 @@ def test_inspect_shows_layers_and_arrays_of_any_file(cli: Cli, folder: Path) -> 
     done = cli("inspect", "any.npz", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert "2×3" in done.stdout
-    assert os.path.getsize(folder / "any.npz") == json.loads(cli("inspect", "any.npz", "--json", cwd=folder).stdout)["bytes"]
+    document = json.loads(cli("inspect", "any.npz", "--json", cwd=folder).stdout)
+    assert document["bytes"] == (folder / "any.npz").stat().st_size

@@ -67,6 +67,15 @@ def test_interrupted_again_and_again(tmp_path: Path, whole: Path) -> None:
     assert_same(tmp_path / "run", whole)
 
 
+def test_last_npz_remembers_its_last_epoch_through_two_interruptions(tmp_path: Path) -> None:
+    config = project(tmp_path, CONFIG)
+    train_until(Run.start(build(config), tmp_path / "run"), 7)
+    before = checkpoint.load(tmp_path / "run" / "last.npz")[1]["training"]
+    train_until(Run.resume(build(config), tmp_path / "run"), 8)
+    assert before == checkpoint.load(tmp_path / "run" / "last.npz")[1]["training"]
+    assert before["epoch"] == 1
+
+
 def test_killed_between_the_files(tmp_path: Path, whole: Path) -> None:
     """metrics.jsonl and best.npz may be ahead of last.npz, which is written after them."""
     config = project(tmp_path, CONFIG)

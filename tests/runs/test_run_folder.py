@@ -112,7 +112,8 @@ def test_a_folder_below_a_file_is_an_output_error(tmp_path: Path) -> None:
 
 def test_a_diverged_run_keeps_the_weights_before_the_update(tmp_path: Path) -> None:
     config = project(tmp_path, HEIGHTS)
-    run = Run.start(build(config, ["model=[{linear: {out_features: 1}}]", "optimizer={sgd: {lr: 1e30}}"]), tmp_path / "run")
+    wild = ["model=[{linear: {out_features: 1}}]", "optimizer={sgd: {lr: 1e30}}"]
+    run = Run.start(build(config, wild), tmp_path / "run")
     with pytest.raises(DivergedError, match="this update was not made"):
         for _ in run.train():
             pass

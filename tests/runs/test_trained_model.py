@@ -115,7 +115,7 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
         ("width,height\n1,2\n", r'the model needs the columns "colour", which are not there'),
         ("width,hight,colour\n1,2,red\n", r'needs the columns "height", which are not there'),
         ("width,height,colour\n1,2,red\n1,2,green\n", r':3: column "colour" is "green", which no training row was'),
-        ("width,height,colour\n1,tall,red\n", r':2: column "height" holds "tall", but the model was trained on numbers'),
+        ("width,height,colour\n1,tall,red\n", r':2: column "height" holds "tall", but the model was trained on'),
         ("width,height,colour\n", "has a header but no rows"),
         ("", "is empty"),
     ],
@@ -203,7 +203,7 @@ def test_every_flipped_or_missing_byte_is_noticed(flowers: TrainedModel, tmp_pat
     """Either the file is refused, or (a date in the archive's index) the model is bit for bit the same."""
     flowers.save(tmp_path / "good.npz")
     good, rng = (tmp_path / "good.npz").read_bytes(), np.random.default_rng(0)
-    refused = 0
+    said = []
     for place in rng.integers(0, len(good), 120):
         damaged = bytearray(good)
         damaged[place] ^= 1 << int(rng.integers(8))
@@ -212,14 +212,12 @@ def test_every_flipped_or_missing_byte_is_noticed(flowers: TrainedModel, tmp_pat
         try:
             model = TrainedModel.load(tmp_path / "bad.npz")
         except CheckpointError as error:
-            refused += 1
-            assert str(tmp_path / "bad.npz") in str(error)
+            said.append(str(error))
         else:
-            assert model.contents()[1] == flowers.contents()[1]
-            assert {name: x.tobytes() for name, x in model.contents()[0].items()} == {
-                name: x.tobytes() for name, x in flowers.contents()[0].items()
-            }
-    assert refused > 90
+            model.save(tmp_path / "same.npz")
+            assert (tmp_path / "same.npz").read_bytes() == good
+    assert len(said) > 90
+    assert all(text.startswith(f"{tmp_path}/bad.npz: ") for text in said)
 
 
 @pytest.mark.parametrize(
@@ -278,7 +276,7 @@ def test_inspect_takes_any_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "any.npz", numbers=np.array([0.0, 1.0, np.nan, np.inf]), text=np.array(["a"]), none=np.empty(0))
     document = inspect(tmp_path / "any.npz")
     assert document["kind"] == "npz"
-    assert document["arrays"]["numbers"] | {"mean": 0.5, "zeros": 1, "nan": 1, "inf": 1} == document["arrays"]["numbers"]
+    assert {"mean": 0.5, "zeros": 1, "nan": 1, "inf": 1}.items() <= document["arrays"]["numbers"].items()
     assert document["arrays"]["text"] == {"shape": [1], "dtype": "<U1", "bytes": 4}
     assert document["arrays"]["none"]["zeros"] == 0
 

@@ -55,10 +55,9 @@ def test_ranks_hold_every_occurrence_once_and_in_order(most, ids):
         for row, occurrence in zip(ranks.rows[:size], ranks.order[at : at + size], strict=True):
             assert [i for i, x in enumerate(ids) if x == row][nth] == occurrence
         at += size
-    for row, size in zip(ranks.rows, ranks.rest, strict=False):
-        assert [i for i, x in enumerate(ids) if x == row][len(ranks.sizes) :] == ranks.order[at : at + size].tolist()
-        at += size
-    assert at == len(ids)
+    runs = np.split(ranks.order[at:], ranks.behind[1:])
+    for row, run in zip(ranks.rows, runs, strict=False):
+        assert [i for i, x in enumerate(ids) if x == row][len(ranks.sizes) :] == run.tolist()
 
 
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 5))
