@@ -5,12 +5,12 @@ Names are imported when they are first used, so that `dlscratch --help` does not
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from dlscratch._version import __version__
 
+TYPE_CHECKING = False  # as in typing, which takes five milliseconds to import
 if TYPE_CHECKING:
+    from typing import Any
+
     from dlscratch import datasets, nn, optim, runs, training
     from dlscratch.autograd import OPS, Tensor, gradcheck, no_grad, op, sample
     from dlscratch.config.build import build
@@ -61,6 +61,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dlscratch' has no attribute {name!r}")
+    import importlib
+
     module = importlib.import_module(f"dlscratch.{_HOMES[name]}")
     value = module if name == _HOMES[name] else getattr(module, name)
     globals()[name] = value

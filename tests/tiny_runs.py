@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import dlscratch
 from dlscratch import checkpoint
 from dlscratch.config.build import build
 from dlscratch.runs import Run
 from dlscratch.training import Epoch
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(dlscratch.__file__).parents[1])}  # for processes: the same code
 
 FLOWERS = """\
 seed: 1

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dlscratch.config.build import Experiment
     from dlscratch.runs import Run
 
+WIDEST_MATRIX = 25  # classes that fit a terminal side by side
+
 
 def train(
     config: ConfigFile,
@@ -120,6 +122,9 @@ def _show_evaluation(console: Console, results: dict[str, Any], classes: tuple[s
         columns = (results["precision"], results["recall"], results["f1"], support)
         rows = [(name, *map(number, figures)) for name, *figures in zip(classes, *columns, strict=True)]
         console.table(("class", "precision", "recall", "f1", "examples"), rows)
+        if len(classes) > WIDEST_MATRIX:
+            console.say(f"the confusion matrix of {len(classes)} classes is in --json")
+            return
         matrix = [(name, *map(number, row)) for name, row in zip(classes, results["confusion_matrix"], strict=True)]
         console.table(("is \\ taken for", *classes), matrix)
 
@@ -169,6 +174,8 @@ def _show_inspection(console: Console, document: dict[str, Any]) -> None:
     console.say(f"{document['file']}: {document['kind']}, {document['bytes']:,} bytes, {len(arrays)} arrays")
     if "layers" in document:
         _show_layers(console, document)
+    if "most_frequent" in document:
+        _show_words(console, document)
     shown = ["dtype", *(key for key in ("mean", "std", "min", "max", "zeros") if arrays)]
     shown += [key for key in ("nan", "inf") if any(facts.get(key) for facts in arrays.values())]
     rows = [
@@ -180,9 +187,20 @@ def _show_inspection(console: Console, document: dict[str, Any]) -> None:
         **{key: training[key] for key in ("epoch", "step", "seed") if key in training},
         **training.get("metrics", {}),
     }
-    console.table(
-        ("training", ""), [(name, number(value)) for name, value in facts.items() if not isinstance(value, list)]
-    )
+    if facts:
+        rows = [(name, number(value)) for name, value in facts.items() if not isinstance(value, list)]
+        console.table(("training", ""), rows)
+
+
+def _show_words(console: Console, document: dict[str, Any]) -> None:
+    """How many words, the most frequent ones, and what a run says of how they were trained."""
+    corpus, options = document.get("corpus", {}), document.get("options", {})
+    words = ", ".join(each["word"] for each in document["most_frequent"])
+    rows = [("words", f"{document['words']:,}: {words} …"), ("numbers in each", str(document["dim"]))]
+    rows += [("options", ", ".join(f"{name} {value}" for name, value in options.items() if value is not None))]
+    rows += [("trained on", f"{corpus['words']:,} words, {corpus['bytes']:,} bytes")] if corpus else []
+    rows += [("SHA-256", document["vectors_sha256"])] if "vectors_sha256" in document else []
+    console.table(("word vectors", ""), [row for row in rows if row[1]], left=2)
 
 
 def _show_layers(console: Console, document: dict[str, Any]) -> None:

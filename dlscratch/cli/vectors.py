@@ -141,7 +141,7 @@ def evaluate(
     from dlscratch.word2vec.evaluate import evaluate_analogies, evaluate_similarity
 
     if not similarity and not analogies:
-        raise UsageError("name what to evaluate on: --similarity PAIRS, such as wordsim353.tsv, or --analogies QUESTIONS")
+        raise UsageError("name what to evaluate on: --similarity PAIRS, such as wordsim353.tsv, --analogies FILE")
     console, vectors = _open(file, read_as, errors, json, quiet)
     options: dict[str, Any] = {"case_sensitive": case_sensitive}
     pairs = [evaluate_similarity(vectors, path, restrict_vocab=restrict_vocab, **options) for path in similarity or ()]
@@ -157,11 +157,11 @@ def evaluate(
 @app.command()
 def export(
     file: VectorsFile,
-    to: Annotated[str, typer.Option(metavar="OUT", help="What to write: a file; a folder, ending in /, for TensorBoard.")],
+    to: Annotated[str, typer.Option(metavar="OUT", help="The file to write; for TensorBoard a folder, ending in /.")],
     format: Annotated[
         str | None,
         typer.Option(
-            metavar="FORMAT", help="npz, word2vec, word2vec-binary, glove, projector or npy; by default by OUT's ending."
+            metavar="FORMAT", help="npz, word2vec, word2vec-binary, glove, projector or npy; else OUT's ending tells."
         ),
     ] = None,
     read_as: ReadAs = None,

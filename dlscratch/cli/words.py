@@ -6,7 +6,7 @@ import inspect
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 from annotated_doc import Doc
@@ -79,9 +79,8 @@ def _parameters() -> Iterator[inspect.Parameter]:
         for name, parameter in inspect.signature(target).parameters.items():
             option = typer.Option(
                 *([FLAGS[name]] if name in FLAGS else []),
-                help=_help(hints[name]),
-                show_default=_default(parameter.default),
-                metavar=_metavar(hints[name]),
+                help=_help(hints[name], parameter.default),
+                metavar="FILE" if name == "stopwords" else None,
             )
             kind = get_args(hints[name])[0]
             yield inspect.Parameter(
@@ -89,8 +88,8 @@ def _parameters() -> Iterator[inspect.Parameter]:
             )
 
 
-def _help(hint: Any) -> str:
-    """The option's documentation, and its bounds."""
+def _help(hint: Any, default: Any) -> str:
+    """The option's documentation, its default, and its bounds."""
     documentation = next(note.documentation for note in get_args(hint) if isinstance(note, Doc))
     bounds = [
         f"{sign} {getattr(note, name):,}"
@@ -98,19 +97,8 @@ def _help(hint: Any) -> str:
         for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
         if hasattr(note, name)
     ]
-    return f"{documentation} ({', '.join(bounds)})" if bounds else str(documentation)
-
-
-def _default(value: Any) -> bool | str:
-    return str(value) if value is not None and not isinstance(value, bool) else False
-
-
-def _metavar(hint: Any) -> str | None:
-    """`lines|punctuation` for a choice, INTEGER or FLOAT or FILE."""
-    kind = get_args(hint)[0]
-    if get_origin(kind) is Literal:
-        return "|".join(get_args(kind))
-    return "FILE" if str in (kind, *get_args(kind)) else None
+    said = [] if default is None or isinstance(default, bool) else [f"default {default}"]
+    return f"{documentation} ({', '.join(said + bounds)})" if said + bounds else str(documentation)
 
 
 def _given(options: dict[str, Any]) -> dict[str, Given]:
@@ -176,7 +164,8 @@ def _describe(console: Console, run: Word2VecRun) -> None:
     report, options = run.encoded.report, run.settings.options
     if report.skipped:
         console.warn(f"{len(report.skipped):,} files that are no text were left out, such as {report.skipped[0]}")
-    console.say(f"{report.words:,} words, {report.distinct:,} different ones, in {report.sentences:,} sentences")
+    plural = "s" if report.sentences > 1 else ""
+    console.say(f"{report.words:,} words, {report.distinct:,} different ones, in {report.sentences:,} sentence{plural}")
     why = [f"fewer than {options.min_count} times"] if options.min_count > 1 else []
     why += ["stop words"] if options.stopwords else []
     why += [f"beyond the {options.max_vocab:,} most frequent"] if options.max_vocab else []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlscratch.config.embeddings import check_integers, load_initial
 from dlscratch.config.options import Spec
 from dlscratch.config.positions import Document, Problem
 from dlscratch.config.schema import Config, effective, load
@@ -76,6 +77,8 @@ def assemble(document: Document, config: Config, base: Path) -> Experiment:
     except UsageError as error:
         raise document.error([Problem(("loss",), str(error))]) from None
     model = _model(document, config, prepared, objective)
+    check_integers(document, model, prepared)
+    files |= fingerprint(load_initial(document, config, base, model))
     _check_smallest_batch(document, config.training.batch_size, model, len(prepared.train))
     optimizer = OPTIMIZERS[config.optimizer.kind](model.named_parameters(), **config.optimizer.options)
     stopping = config.training.early_stopping
@@ -136,7 +139,7 @@ def _layer_path(message: str) -> tuple[str | int, ...]:
 
 def _wrong_output(model: Sequential, objective: Objective) -> str:
     target, wanted = objective.target, objective.outputs
-    what = f"{len(target.classes)} classes" if target.task == "classification" else f"{wanted} numbers a row"
+    what = f"{len(target.classes)} classes" if target.task == "classification" else f"{wanted} number{'s' * (wanted > 1)} a row"
     got = "x".join(map(str, model.output_shape or ()))
     last = model[len(model) - 1]
     advice = (

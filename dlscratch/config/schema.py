@@ -77,6 +77,20 @@ class Duration(Marker):
         return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": self.pattern}]}
 
 
+class Files(Marker):
+    """Metadata: parameters, and the file that each is read from."""
+
+    words = "a mapping of parameters to files, such as {0.weight: vectors.npz}"
+
+    def validate(self, value: Any) -> dict[str, str]:
+        if not isinstance(value, dict) or not all(isinstance(file, str) for file in value.values()):
+            raise self.expected()
+        return value
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+
+
 PART = Part("reader", READERS)
 PREPROCESSING = Options(Preprocessing, without="task")  # the task is a key of `data`
 
@@ -144,6 +158,9 @@ class Config(Section):
     seed: int = Field(default=0, ge=0, description="the one number that all randomness comes from")
     data: Data = Field(description="where the rows come from, and what is done to them")
     model: list[Annotated[Spec, LAYER]] = Field(min_length=1, description="the layers, first to last")
+    initial: Annotated[dict[str, str], Files()] | None = Field(
+        default=None, description="parameters that begin as word vectors from files"
+    )
     loss: Annotated[Spec, LOSS] | None = Field(
         default=None, description="what to minimise; by default cross_entropy for classes, mse for numbers"
     )

@@ -21,17 +21,25 @@ CHUNK = 1 << 20  # values that are looked at at a time
 class ArrayPreprocessor(Preprocessor):
     """Arrays (N, *raw_shape) -> (N, *shape) in their own type; `convert` scales a batch to float32.
 
-    `shift` and `divisor` have one value for all, or one for each of the shape's features.
+    `shift` and `divisor` have one value for all, or one for each of the shape's features. With `ids` the values are
+    integers that name rows of an embedding, and stay what they are.
     """
 
     def __init__(
-        self, raw_shape: tuple[int, ...], shape: tuple[int, ...], shift: Array, divisor: Array, target: Target | None
+        self,
+        raw_shape: tuple[int, ...],
+        shape: tuple[int, ...],
+        shift: Array,
+        divisor: Array,
+        target: Target | None,
+        ids: bool = False,
     ) -> None:
         self.raw_shape = raw_shape
         self.shape = shape
         self.shift = shift
         self.divisor = divisor
         self.target = target
+        self.ids = ids
 
     @classmethod
     def fit(
@@ -51,8 +59,10 @@ class ArrayPreprocessor(Preprocessor):
         if math.prod(shape) != math.prod(raw_shape):
             example = f"an example of {data.source} has shape {list(raw_shape)}, {math.prod(raw_shape)} values"
             raise UsageError(f"shape is {list(shape)}, {math.prod(shape)} values, but {example}")
-        unscaled = cls(raw_shape, shape, np.zeros(()), np.ones(()), target)
+        unscaled = cls(raw_shape, shape, np.zeros(()), np.ones(()), target, scale == "ids")
         inputs = unscaled.transform(data)
+        if scale == "ids":
+            return unscaled
         if not isinstance(scale, str) or scale == "none":
             zero = np.zeros(())
             return cls(raw_shape, shape, *shift_and_divisor(scale, zero, zero, zero, zero), target)
@@ -87,12 +97,16 @@ class ArrayPreprocessor(Preprocessor):
             raise DataError(f"{data.source}: an example has shape {found}, but the model was trained on {wanted}")
         if inputs.dtype.kind not in "biuf":
             raise DataError(f"{data.source}: the inputs have type {inputs.dtype}; expected numbers")
+        if self.ids and inputs.dtype.kind not in "iu":
+            raise DataError(f"{data.source}: the inputs have type {inputs.dtype}; scale: ids expects integers")
         if inputs.dtype.kind == "f":
             _check_finite(data)
         return inputs.reshape(len(inputs), *self.shape)
 
     def convert(self, x: Array) -> Array:
-        """(x - shift) / divisor of a batch, in float32; in float64 on the way where the type of x needs it."""
+        """(x - shift) / divisor of a batch, in float32; in float64 on the way where the type of x needs it. Or ids."""
+        if self.ids:
+            return x
         scaled = x.astype(np.result_type(x.dtype, np.float32))
         if self.shift.any():
             scaled -= self.shift.astype(scaled.dtype)
@@ -107,6 +121,7 @@ class ArrayPreprocessor(Preprocessor):
             "shape": list(self.shape),
             "shift": self.shift.tolist(),
             "divisor": self.divisor.tolist(),
+            "ids": self.ids,
             "target": target_state(self.target),
         }
 
@@ -114,7 +129,8 @@ class ArrayPreprocessor(Preprocessor):
     def from_state(cls, state: Mapping[str, Any]) -> ArrayPreprocessor:
         """The preprocessor that `state` described."""
         shift, divisor = (np.array(state[key], np.float64) for key in ("shift", "divisor"))
-        return cls(tuple(state["raw_shape"]), tuple(state["shape"]), shift, divisor, target_from_state(state))
+        shapes = tuple(state["raw_shape"]), tuple(state["shape"])
+        return cls(*shapes, shift, divisor, target_from_state(state), bool(state.get("ids")))
 
 
 def _chunks(inputs: Array, rows: Array) -> Iterator[Array]:

@@ -27,8 +27,11 @@ class Preprocessing:
             Literal["auto", "classification", "regression"], Doc("what to learn; auto: told by the target")
         ] = "auto",
         scale: Annotated[
-            Literal["standard", "minmax", "none"] | Annotated[float, Gt(0)],
-            Doc("standard: mean 0 and deviation 1; minmax: 0 to 1; a number: divide by it, such as 255"),
+            Literal["standard", "minmax", "none", "ids"] | Annotated[float, Gt(0)],
+            Doc(
+                "standard: mean 0 and deviation 1; minmax: 0 to 1; a number: divide by it, such as 255; "
+                "ids: integers as they are, for an embedding"
+            ),
         ] = "standard",
         per_feature: Annotated[bool, Doc("arrays: scale each value of an example by itself, not all alike")] = False,
         shape: Annotated[
@@ -49,7 +52,7 @@ class Preprocessing:
         ] = True,
     ) -> None:
         if not isinstance(scale, str) and not scale > 0:
-            raise UsageError(f"scale is {scale}; expected standard, minmax, none or a number above 0")
+            raise UsageError(f"scale is {scale}; expected standard, minmax, none, ids or a number above 0")
         self.task = task
         self.scale = scale
         self.per_feature = per_feature
@@ -68,6 +71,8 @@ class Preprocessing:
             return ArrayPreprocessor.fit(
                 data, rows, target, scale=self.scale, per_feature=self.per_feature, shape=self.shape
             )
+        if self.scale == "ids":
+            raise UsageError("scale is ids, which is for arrays of integers; the columns of a table are no such array")
         return TablePreprocessor.fit(
             data,
             rows,

@@ -38,7 +38,7 @@ class Preprocessor(ABC):
 
     @abstractmethod
     def convert(self, x: Array) -> Array:
-        """A batch of `transform`'s array in the model's numbers, float32."""
+        """A batch of `transform`'s array in the model's numbers: float32, or the integers of an embedding."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:

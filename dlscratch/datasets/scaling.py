@@ -8,7 +8,7 @@ import numpy as np
 
 from dlscratch.backend import Array
 
-Scale = Literal["standard", "minmax", "none"] | float
+Scale = Literal["standard", "minmax", "none", "ids"] | float
 
 
 def shift_and_divisor(scale: Scale, mean: Array, variance: Array, low: Array, high: Array) -> tuple[Array, Array]:

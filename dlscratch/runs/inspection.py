@@ -1,8 +1,9 @@
-"""What is in an .npz file: for a model its layers and how it was trained, for any other file its arrays."""
+"""What is in an .npz file: for a model its layers, for word vectors their words, for any other file its arrays."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,16 @@ from dlscratch import checkpoint
 from dlscratch.backend import Array
 from dlscratch.nn import Sequential
 from dlscratch.runs.trained import TrainedModel
+from dlscratch.word2vec.formats.arrays import read_npz
+from dlscratch.word2vec.formats.table import Table
+
+MOST_FREQUENT = 10
 
 
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The file's contents as a JSON document: always `kind`, `bytes` and `arrays`; a model also has `layers`,
-    `parameters`, `input_shape`, `classes`, `loss` and `training`, other files of ours their metadata.
+    `parameters`, `input_shape`, `classes`, `loss` and `training`, word vectors `words`, `dim` and
+    `most_frequent`, and all files of ours their metadata.
 
     Models and vectors are checked against their SHA-256. CheckpointError if the file is damaged.
     """
@@ -27,6 +33,8 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     if document["kind"] == "model":
         assert metadata is not None
         document |= _model(TrainedModel.from_checkpoint(path, arrays, metadata).network)
+    elif document["kind"] == "word2vec":
+        document |= _word_vectors(read_npz(Path(path)))
     return document | {"arrays": {name: statistics(array) for name, array in arrays.items()}}
 
 
@@ -41,6 +49,13 @@ def _model(network: Sequential) -> dict[str, Any]:
         for row in network.summary()
     ]
     return {"layers": layers, "parameters": network.summary().parameters}
+
+
+def _word_vectors(table: Table) -> dict[str, Any]:
+    counts = [None] * MOST_FREQUENT if table.counts is None else table.counts[:MOST_FREQUENT].tolist()
+    pairs = zip(table.words[:MOST_FREQUENT], counts, strict=False)
+    most_frequent = [{"word": word, "count": count} for word, count in pairs]
+    return {"words": len(table.words), "dim": table.vectors.shape[1], "most_frequent": most_frequent}
 
 
 def statistics(array: Array) -> dict[str, Any]:

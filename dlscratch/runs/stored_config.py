@@ -1,4 +1,4 @@
-"""The config that a run stores: its data paths as seen from the run's folder, and what may differ in a later one."""
+"""The config that a run stores: its paths as seen from the run's folder, and what may differ in a later one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATHS = ("path", "images", "labels")  # reader options that name files
 
 
 def rebased(config: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
-    """The config with relative data paths, which start at `base`, as seen from the run's folder."""
+    """The config with relative paths, which start at `base`, as seen from the run's folder."""
 
     return _with_paths(config, lambda path: rebased_path(path, base, folder))
 
@@ -35,7 +35,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """The config with every path of its data changed."""
+    """The config with every path in it changed."""
 
     def changed(value: Any) -> Any:
         if isinstance(value, list):
@@ -47,7 +47,8 @@ def _with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict
             return value
         return {key: changed(inner) if key in PATHS else reader(inner) for key, inner in value.items()}
 
-    return {**config, "data": reader(config["data"])}
+    initial = {name: change(path) for name, path in config.get("initial", {}).items()}
+    return {**config, "data": reader(config["data"]), **({"initial": initial} if initial else {})}
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -170,17 +170,20 @@ class Word2VecRun:
             for record in self.trainer.run(self.threads):
                 self.seconds["training"] = time.monotonic() - begin
                 if isinstance(record, Epoch):
-                    line = {"epoch": record.epoch, "loss": record.loss, "lr": record.lr}
-                    line |= {"words_per_second": round(record.words_per_second)}
-                    self._lines.append({**line, "seconds": round(self.seconds["training"], 3)})
-                self._save_if_due(EPOCH_SECONDS if isinstance(record, Epoch) else SAVE_SECONDS)
+                    self._end_epoch(record)
+                elif time.monotonic() - self._saved >= max(SAVE_SECONDS, self._pause):
+                    self.save()
                 yield record
         except DivergedError as error:
             self._close("diverged", error=str(error))
             raise
 
-    def _save_if_due(self, seconds: float) -> None:
-        if time.monotonic() - self._saved >= max(seconds, self._pause):
+    def _end_epoch(self, record: Epoch) -> None:
+        line = {"epoch": record.epoch, "loss": record.loss, "lr": record.lr}
+        line |= {"words_per_second": round(record.words_per_second), "seconds": round(self.seconds["training"], 3)}
+        self._lines.append(line)
+        over = record.epoch == self.settings.options.epochs  # then vectors.npz is written at once
+        if not over and time.monotonic() - self._saved >= max(EPOCH_SECONDS, self._pause):
             self.save()
 
     def save(self) -> None:

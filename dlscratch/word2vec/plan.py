@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dlscratch.word2vec.blocks import CHUNK
 from dlscratch.word2vec.encoding import Encoded, Report
 from dlscratch.word2vec.options import Word2VecOptions
+from dlscratch.word2vec.softmax import OBJECTIVES
 from dlscratch.word2vec.trainer import BLOCKS_PER_JOB, Trainer
 
 BYTES_PER_CHUNK_ID = 40  # in the arrays from which a chunk's blocks are made
@@ -29,7 +30,7 @@ class Plan:
 
 def plan(encoded: Encoded, options: Word2VecOptions, threads: int = 1, seconds: float = 1.0) -> Plan:
     """Try the training for some seconds on tables that are thrown away, and tell what all of it will need."""
-    trainer = Trainer(encoded, options)
+    trainer = OBJECTIVES[options.objective](encoded, options)
     step = next(trainer.blocks.epoch(0))
     halves = trainer.block.half_weights()[step.codes][..., : trainer.block.contexts]
     kept = float(trainer.blocks.keep[:-1] @ encoded.vocabulary.counts) * options.epochs

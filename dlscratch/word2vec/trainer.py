@@ -7,6 +7,7 @@ threads change the time and nothing else.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -29,13 +30,13 @@ from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.scatter import Room, descend, share
 from dlscratch.word2vec.sgns import Block, Gradients, gradients, losses
 
-CENTRES, NOISE = 24, 16  # in a block
-BLOCKS_PER_JOB = 32  # as many as a core's cache can hold
+CENTRES, NOISE = 32, 24  # in a block
+BLOCKS_PER_JOB = 64  # fewer would fit the cache better, but more calls make threads wait for each other
 PARTS = 2  # of a table, that can move at the same time
 LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP = 240, 8192
 STEPS_PER_EPOCH = 64  # at least, where the corpus allows it
 LEAST_LR = 1e-4  # as a share of the lr at the start
-STEPS_PER_LOSS = 50
+STEPS_PER_LOSS, BLOCKS_PER_LOSS = 50, 16
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,11 @@ class Trainer:
     def step(self, step: Step, lr: float, crew: Crew) -> None:
         """One step: all gradients at the same weights, then all rows."""
         if step.number % STEPS_PER_LOSS == 0:
-            self.loss = self._mean_loss([step.first(BLOCKS_PER_JOB)])
+            self.loss = self._mean_loss([step.first(BLOCKS_PER_LOSS)])
         count = len(step.centres)
-        jobs = range(0, count, BLOCKS_PER_JOB)
-        crew.run(partial(self._find, step, slice(i, min(i + BLOCKS_PER_JOB, count))) for i in jobs)
+        jobs = -(-count // BLOCKS_PER_JOB)
+        ends = [count * n // jobs for n in range(jobs + 1)]
+        crew.run([partial(self._find, step, slice(*pair)) for pair in itertools.pairwise(ends)])
         found = Gradients(*(x[:count] for x in self._found))
         crew.run([
             *self._moves(self.output, step.row_keys, found.R, found.h_r, lr),

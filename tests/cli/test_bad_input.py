@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import Cli
-from tiny_runs import FLOWERS, flowers, project, train
+from tiny_runs import ENVIRONMENT, FLOWERS, flowers, project, train
 
 from dlscratch import checkpoint
 
@@ -68,18 +68,18 @@ BAD_CONFIGS = {
     ),
     "wrong output": (
         ("out_features: 3}", "out_features: 4}"),
-        "flowers.yaml:11:5: model[4]: the model gives 4 numbers an example, "
-        'but cross_entropy of "species" (3 classes) needs 3; write out_features: 3',
+        ("flowers.yaml:11:5: model[4]: the model gives 4 numbers an example, "
+        'but cross_entropy of "species" (3 classes) needs 3; write out_features: 3'),
     ),
     "shapes that do not fit": (
         ("linear: {out_features: 3}", "linear: {in_features: 9, out_features: 3}"),
-        "flowers.yaml:11:5: model[4]: layers[4] linear: in_features is 9, but layers[3] dropout gives 8; "
-        "write in_features: 8 or leave it out",
+        ("flowers.yaml:11:5: model[4]: layers[4] linear: in_features is 9, but layers[3] dropout gives 8; "
+        "write in_features: 8 or leave it out"),
     ),
     "a last batch of one row": (
         ("batch_size: 7", "batch_size: 8"),
-        "flowers.yaml:13:35: training.batch_size: of 33 training rows the last batch would be a single one, "
-        "too few for batch_norm1d; write 9",
+        ("flowers.yaml:13:35: training.batch_size: of 33 training rows the last batch would be a single one, "
+        "too few for batch_norm1d; write 9"),
     ),
     "no reader": (
         ("csv: {path: flowers.csv, target: species}", "task: auto"),
@@ -87,8 +87,8 @@ BAD_CONFIGS = {
     ),
     "a loss that does not suit": (
         ("optimizer:", "loss: mse\noptimizer:"),
-        'flowers.yaml:12:7: loss: mse does not suit the target "species", which has classes; '
-        "use cross_entropy, nll, binary_cross_entropy_with_logits",
+        ('flowers.yaml:12:7: loss: mse does not suit the target "species", which has classes; '
+        "use cross_entropy, nll, binary_cross_entropy_with_logits"),
     ),
 }
 
@@ -235,7 +235,8 @@ def test_a_full_disk(cli: Cli, run: Path) -> None:
         before = files(run)
         command = [sys.executable, "-m", "dlscratch", "predict", "run/best.npz", "flowers.csv", *args]
         with open("/dev/full", "w") as full:
-            done = subprocess.run(command, cwd=run, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+            streams = {"stdout": full, "stderr": subprocess.PIPE}
+            done = subprocess.run(command, cwd=run, env=ENVIRONMENT, **streams, text=True, check=False)
         assert (done.returncode, files(run)) == (6, before)
         assert "cannot be written: No space left on device" in done.stderr
         assert "Traceback" not in done.stderr
@@ -248,7 +249,8 @@ def limited(folder: Path, *args: str, bytes_a_file: int) -> subprocess.Completed
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, bytes_a_file))
 
-    return subprocess.run(command, cwd=folder, preexec_fn=limit, capture_output=True, text=True, check=False)
+    options = {"cwd": folder, "env": ENVIRONMENT, "preexec_fn": limit}
+    return subprocess.run(command, **options, capture_output=True, text=True, check=False)
 
 
 def test_a_disk_that_fills_up_keeps_what_is_there(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
-from tiny_runs import FLOWERS, arrays_of, metrics_of, project, train
+from tiny_runs import ENVIRONMENT, FLOWERS, arrays_of, metrics_of, project, train
 
-import dlscratch
 from dlscratch.cli.signals import Interrupted, whole
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -38,12 +37,20 @@ dlscratch.__main__.main()
 """
 
 
+# And with a signal when the work is done and the interpreter is being taken down.
+AT_EXIT = """
+import atexit, os, signal
+import dlscratch.__main__
+atexit.register(lambda: [os.kill(os.getpid(), number) for number in (signal.SIGINT, signal.SIGTERM)])
+dlscratch.__main__.main()
+"""
+
+
 def start(*args: str, cwd: Path, ignoring: bool = False) -> subprocess.Popen[str]:
     """A command under way."""
-    env = {**os.environ, "PYTHONPATH": str(Path(dlscratch.__file__).parents[1])}
     before = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if ignoring else None
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, *args], cwd=cwd, env=env, text=True, preexec_fn=before, **pipes)
+    return subprocess.Popen([sys.executable, *args], cwd=cwd, env=ENVIRONMENT, text=True, preexec_fn=before, **pipes)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -62,6 +69,12 @@ def test_a_signal_while_modules_are_imported(tmp_path: Path, imports: int) -> No
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (128 + number, "", f"{WORDS[number]}\n")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_signal_after_the_work_is_too_late(tmp_path: Path) -> None:
+    process = start("-c", AT_EXIT, "--version", cwd=tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

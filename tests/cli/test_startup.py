@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Cli
+from tiny_runs import ENVIRONMENT
 from typer.main import get_command
 
 import dlscratch
@@ -30,9 +30,8 @@ except SystemExit as end:
 
 def modules_after(*args: str) -> tuple[int, set[str]]:
     """The exit code of a command, and all that it imported."""
-    root = Path(dlscratch.__file__).parents[1]
     command = [sys.executable, "-c", REPORT, *args]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     report = json.loads(done.stderr.splitlines()[-1])
     return report["code"], set(report["modules"])
 
@@ -62,12 +61,18 @@ def test_version(cli: Cli) -> None:
     assert (done.returncode, done.stdout) == (0, f"dlscratch {dlscratch.__version__}\n")
 
 
-def commands() -> dict[str, Any]:
-    return dict(get_command(app).commands)  # type: ignore[attr-defined]
+def commands(group: Any = None, path: str = "") -> dict[str, Any]:
+    """Every command by name, such as `train` or `vectors evaluate`, also those that are made when they are used."""
+    group = group or get_command(app)
+    context, found = group.context_class(group), {}
+    for name in list(group.commands):
+        _, command, _ = group.resolve_command(context, [name])
+        found |= commands(command, f"{path}{name} ") if hasattr(command, "commands") else {path + name: command}
+    return found
 
 
 def test_every_command_and_option_has_a_help() -> None:
-    assert sorted(commands()) == ["check", "evaluate", "init", "inspect", "options", "predict", "schema", "train"]
+    assert {"check", "evaluate", "init", "inspect", "options", "predict", "schema", "train"} <= set(commands())
     for name, command in commands().items():
         assert command.help, name
         for parameter in command.params:

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
-from tiny_runs import FLOWERS, HEIGHTS, metrics_of, project
-
-import dlscratch
+from tiny_runs import ENVIRONMENT, FLOWERS, HEIGHTS, metrics_of, project
 
 EPOCH = r"epoch +(\d+)/(\d+)  loss [\d.]+  .*val_loss [\d.]+  val_accuracy [\d.]+.*  lr 0\.01  [\d.]+ s"
 
@@ -123,11 +121,11 @@ def test_the_same_bytes_from_anywhere(cli: Cli, tmp_path: Path) -> None:
 def on_a_terminal(*args: str, cwd: Path, **env: str) -> str:
     """What a person at a terminal of 100 columns sees of a command."""
     ours, theirs = pty.openpty()
-    path = {"PYTHONPATH": str(Path(dlscratch.__file__).parents[1]), "COLUMNS": "100", "TERM": "xterm"}
-    clean = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
+    terminal = {"COLUMNS": "100", "TERM": "xterm"}
+    clean = {name: value for name, value in ENVIRONMENT.items() if name not in ("NO_COLOR", "FORCE_COLOR", "CI")}
     command = [sys.executable, "-m", "dlscratch", *args]
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-    process = subprocess.Popen(command, cwd=cwd, env={**clean, **path, **env}, **streams)
+    process = subprocess.Popen(command, cwd=cwd, env={**clean, **terminal, **env}, **streams)
     os.close(theirs)
     seen = b""
     while True:
@@ -158,10 +156,9 @@ def test_no_color_is_honoured(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extra", [[], ["--json"]])
 def test_a_reader_who_leaves_does_not_stop_the_training(tmp_path: Path, extra: list[str]) -> None:
     project(tmp_path)
-    env = {**os.environ, "PYTHONPATH": str(Path(dlscratch.__file__).parents[1])}
     command = [sys.executable, "-m", "dlscratch", "train", "flowers.yaml", "--out", "run", *extra]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, cwd=tmp_path, env=env, **pipes)
+    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, **pipes)
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None

@@ -202,7 +202,7 @@ def test_arrays_that_do_not_fit():
     with pytest.raises(UsageError) as caught:
         Preprocessing(shape=[1, 5]).fit(Arrays(np.eye(4), source="x.npz"))
     assert str(caught.value) == "shape is [1, 5], 5 values, but an example of x.npz has shape [4], 4 values"
-    with pytest.raises(UsageError, match="scale is -1; expected standard, minmax, none or a number above 0"):
+    with pytest.raises(UsageError, match="scale is -1; expected standard, minmax, none, ids or a number above 0"):
         Preprocessing(scale=-1)
 
 

@@ -10,7 +10,7 @@ from annotated_doc import Doc
 from annotated_types import Ge, Gt, Lt
 
 from dlscratch.autograd import Tensor
-from dlscratch.errors import UsageError
+from dlscratch.errors import ShapeError, UsageError
 from dlscratch.nn import functional as F
 from dlscratch.nn.initializers import InitializerOption, KaimingUniform, Normal, Uniform
 from dlscratch.nn.layers.base import Layer
@@ -73,7 +73,10 @@ class Embedding(Layer):
         self.weights["weight"] = site.parameter("weight", sizes, self.weight_init, Normal())
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
-        return F.embedding(self.weights["weight"], x)
+        try:
+            return F.embedding(self.weights["weight"], x)
+        except ValueError as error:
+            raise ShapeError(f"{self.site.name if self.site else self.kind}: {error}") from None
 
 
 class Dropout(Layer):

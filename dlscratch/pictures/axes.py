@@ -1,0 +1,63 @@
+"""Axes: from numbers to places, with ticks at round numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A range of numbers, low to high, drawn from `start` to `end`; `log` spaces them by their logarithm."""
+
+    low: float
+    high: float
+    start: float = 0.0
+    end: float = 1.0
+    log: bool = False
+
+    @classmethod
+    def around(
+        cls, values: Iterable[float | None], start: float = 0.0, end: float = 1.0, *, log: bool = False, margin: float = 0.0
+    ) -> Axis:
+        """The axis that shows all finite values (for `log`: the positive ones), and a margin, as a part of the range."""
+        shown = [x for x in values if x is not None and math.isfinite(x) and (x > 0 or not log)]
+        low, high = (min(shown), max(shown)) if shown else (0.0, 1.0) if not log else (0.1, 1.0)
+        if log:
+            low, high = (low, high) if high > low else (low / 2, high * 2)
+            return cls(low, high, start, end, log)
+        if high - low <= 1e-12 * max(abs(low), abs(high)):
+            low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+        room = margin * (high - low)
+        return cls(low - room, high + room, start, end)
+
+    def __call__(self, value: float | None) -> float | None:
+        """The place of a value; None for what cannot be drawn."""
+        if value is None or not math.isfinite(value) or (self.log and value <= 0):
+            return None
+        low, high, x = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return self.start + (x - low) / (high - low) * (self.end - self.start)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Round numbers on the axis, at most so many (and at least one)."""
+        if self.log:
+            powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
+            if len(powers) >= 2:
+                return [10.0**power for power in powers][:: math.ceil(len(powers) / most)]
+        step = round_step((self.high - self.low) / max(1, most - 1))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        return [round(number * step, 12) for number in range(first, last + 1)] or [self.low]
+
+
+def round_step(least: float) -> float:
+    """The smallest of …, 0.1, 0.2, 0.5, 1, 2, 5, 10, … that is not below `least`."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(digit * power for digit in (1, 2, 5, 10) if digit * power >= least * (1 - 1e-9))
+
+
+def tick_name(value: float) -> str:
+    """A short name: 0.25, 1500, 20k, 1e-05."""
+    if abs(value) >= 10_000 and value % 1000 == 0 and abs(value) < 1e9:
+        return f"{value / 1000:g}k"
+    return f"{value:.6g}".replace("-", "−")

@@ -1,0 +1,173 @@
+"""Curves: what metrics.jsonl says, epoch after epoch, of one run or of several."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import IO, Any, Literal
+
+from dlscratch.errors import MissingExtraError, UsageError, did_you_mean
+
+X = Literal["epoch", "step", "seconds"]
+FACTS = ("epoch", "step", "seconds", "lr", "best", "words_per_second")  # of an epoch, besides its metrics
+UNITS = {
+    "loss": "mean of an example",
+    "accuracy": "part of the examples",
+    "macro_f1": "0 to 1",
+    "mae": "units of the target",
+    "rmse": "units of the target",
+    "r2": "part of the variance",
+    "lr": "learning rate",
+    "seconds": "s",
+    "words_per_second": "words/s",
+}
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A8A8A")  # Okabe and Ito
+DASHES = ("-", "--", "-.", ":")
+
+Lines = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve: a value, or None where it was not finite, at each x; `run` and `part` (training …) are its name."""
+
+    run: str
+    part: str
+    x: list[float]
+    y: list[float | None]
+    name: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The curves of one metric over `x`."""
+
+    metric: str
+    x: X
+    series: list[Series]
+
+    @property
+    def title(self) -> str:
+        """`val_macro_f1` -> `macro f1`."""
+        return self.metric.replace("_", " ")
+
+    @property
+    def unit(self) -> str:
+        """What its numbers are."""
+        return UNITS.get(self.metric, "")
+
+    @property
+    def x_name(self) -> str:
+        """The name of the x axis, with its unit."""
+        return {"epoch": "epoch", "step": "step (updates)", "seconds": "time (s)"}[self.x]
+
+
+def charts(runs: Mapping[str, Lines], metrics: Iterable[str] = (), x: X = "epoch") -> list[Chart]:
+    """One chart a metric, with a curve for training and one for validation of each run that has it.
+
+    `metrics` are the charts to draw; by default all but those of the clock and the learning rate. UsageError: unknown.
+    """
+    names = {key.removeprefix("val_"): None for lines in runs.values() for line in lines for key in line}
+    known = [name for name in names if any(_numbers(lines, key) for lines in runs.values() for key in _keys(name))]
+    for name in (wanted := list(metrics)):
+        if name not in known:
+            raise UsageError(f'there is no metric "{name}"{did_you_mean(name, known)}; there are {", ".join(known)}')
+    return [_chart(runs, name, x) for name in wanted or (name for name in known if name not in FACTS)]
+
+
+def _keys(metric: str) -> dict[str, str]:
+    return {metric: "training", f"val_{metric}": "validation"}
+
+
+def _numbers(lines: Lines, key: str) -> bool:
+    """Whether a key holds numbers: of lists and truths there are no curves."""
+    return any(isinstance(line.get(key), int | float) and not isinstance(line[key], bool) for line in lines)
+
+
+def _chart(runs: Mapping[str, Lines], metric: str, x: X) -> Chart:
+    series = []
+    for run, lines in runs.items():
+        for key, part in _keys(metric).items():
+            if _numbers(lines, key):
+                name = part if len(runs) == 1 else f"{run}, {part}"
+                series.append(Series(run, part, _positions(lines, x), [line.get(key) for line in lines], name))
+    return Chart(metric, x, series)
+
+
+def _positions(lines: Lines, x: X) -> list[float]:
+    """Where each line stands: seconds add up, unless they are counted from the start."""
+    values = [float(line.get(x) or 0) for line in lines]
+    return list(accumulate(values)) if x == "seconds" and "step" in lines[0] else values
+
+
+def to_json(drawn: Iterable[Chart]) -> list[dict[str, Any]]:
+    """The charts as a document."""
+    return [
+        {
+            "metric": chart.metric,
+            "unit": chart.unit,
+            "x": chart.x,
+            "series": [{"run": s.run, "part": s.part, "x": s.x, "y": s.y} for s in chart.series],
+        }
+        for chart in drawn
+    ]
+
+
+def to_csv(drawn: Sequence[Chart]) -> str:
+    """The charts as CSV, a line a point; numbers read back exactly."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["run", "part", "metric", drawn[0].x if drawn else "epoch", "value"])
+    for chart in drawn:
+        for s in chart.series:
+            points = zip(s.x, s.y, strict=True)
+            writer.writerows([s.run, s.part, chart.metric, f"{x:.10g}", "" if y is None else y] for x, y in points)
+    return text.getvalue()
+
+
+def draw(drawn: Sequence[Chart], file: IO[bytes], kind: str, *, log: bool = False) -> None:
+    """The charts beside each other as an image of the kind that matplotlib calls so (png, svg, pdf)."""
+    figure_class, context = matplotlib()
+    with context:
+        columns = min(2, len(drawn)) or 1
+        rows = -(-len(drawn) // columns)
+        figure = figure_class(figsize=(6.4 * columns, 4.0 * rows), layout="constrained")
+        for number, chart in enumerate(drawn):
+            _axes(figure.add_subplot(rows, columns, number + 1), chart, log)
+        save(figure, file, kind)
+
+
+def _axes(axes: Any, chart: Chart, log: bool) -> None:
+    runs = list(dict.fromkeys(series.run for series in chart.series))
+    for number, series in enumerate(chart.series):
+        colour = runs.index(series.run) if len(runs) > 1 else number
+        dash = DASHES[series.part == "validation"] if len(runs) > 1 else DASHES[number % len(DASHES)]
+        y = [float("nan") if value is None else value for value in series.y]
+        marker = "o" if len(y) == 1 else None
+        axes.plot(series.x, y, dash, color=COLOURS[colour % len(COLOURS)], label=series.name, marker=marker)
+    unit = f" ({chart.unit})" if chart.unit else ""
+    axes.set(title=chart.title, xlabel=chart.x_name, ylabel=f"{chart.title}{unit}", yscale="log" if log else "linear")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def matplotlib() -> tuple[Any, Any]:
+    """matplotlib's Figure, and a context in which names are text and not formulas. MissingExtraError without it."""
+    try:
+        import matplotlib as library
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot", "drawing PNG, SVG and PDF") from None
+    return Figure, library.rc_context({"text.parse_math": False, "svg.hashsalt": "dlscratch"})
+
+
+def save(figure: Any, file: IO[bytes], kind: str) -> None:
+    """Write a figure; equal figures make equal files, and a sign that the font lacks becomes a box."""
+    facts = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else {}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(file, format=kind, dpi=150, metadata=facts)

@@ -1,0 +1,200 @@
+"""An expression of ops, computed with tensors: every part of it with its value, its operands and its op."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import dlscratch.nn.functional  # noqa: F401  its ops enter OPS
+from dlscratch.autograd import OPS, Tensor, composed
+from dlscratch.backend import Array
+from dlscratch.errors import DlscratchError, UsageError, did_you_mean
+from dlscratch.pictures.syntax import LARGEST, Source, array, number, option
+
+OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.Pow: "pow",
+    ast.MatMult: "matmul",
+    ast.USub: "neg",
+}
+# Functions that are made of ops. Those that take or give several tensors are left out.
+COMPOSED: dict[str, Callable[..., Tensor]] = {
+    f.__name__: f
+    for f in (composed.mean, composed.var, composed.min, composed.minimum)
+    + (composed.logsumexp, composed.squeeze, composed.unsqueeze)
+}
+
+
+@dataclass(eq=False)
+class Part:
+    """A variable, a number or an op of an expression, and what it came to.
+
+    `op` is the op's name in OPS, or that of a function made of ops; "" for variables and numbers.
+    """
+
+    number: int
+    text: str
+    op: str
+    tensor: Tensor
+    operands: tuple[Part, ...] = ()
+    simple: bool = True  # as text it needs no brackets around it
+
+    @property
+    def value(self) -> Array:
+        """What it came to, read-only."""
+        return self.tensor.data
+
+    @property
+    def name(self) -> str | None:
+        """The variable's name; None for numbers and ops."""
+        return self.tensor.name
+
+
+@dataclass
+class Expression:
+    """The parts of an expression in the order in which they were computed: operands first, the whole last."""
+
+    source: Source
+    variables: dict[str, Part]
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def result(self) -> Part:
+        """The whole expression."""
+        return self.parts[-1]
+
+
+def evaluate(text: str, values: Mapping[str, Array], constants: Collection[str] = ()) -> Expression:
+    """The expression with these values for its names, in float64; `constants` get no gradient.
+
+    UsageError, with a mark under the place: not an expression of ops, a name without a value, shapes that do not fit.
+    """
+    source = Source(text)
+    tree = source.tree()
+    _check_names(source, tree, values, constants)
+    expression = Expression(source, {})
+    for name, value in values.items():
+        wanted = name not in constants and value.dtype.kind == "f"
+        tensor = Tensor(value, requires_grad=wanted, name=name)
+        expression.variables[name] = Part(len(expression.variables), name, "", tensor)
+    expression.parts.extend(expression.variables.values())
+    with np.errstate(all="ignore"):
+        last = _Evaluation(expression).part(tree)
+    if last is not expression.result:  # a variable alone
+        expression.parts.remove(last)
+        expression.parts.append(last)
+    return expression
+
+
+def _check_names(source: Source, tree: ast.expr, values: Mapping[str, Array], constants: Collection[str]) -> None:
+    """Every name has a value, and every value and constant a name in the expression."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    used = {node.id: node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
+    for name, node in used.items():
+        if name not in values:
+            source.fail(node, f"{name} has no value; add {name}=2 or {name}=[1,2,3]")
+    for name in (*values, *constants):
+        if name not in used:
+            raise UsageError(f"{name} does not occur in {source.text!r}{did_you_mean(name, used)}")
+
+
+class _Evaluation:
+    """Walks the syntax tree, calls the ops, and writes the parts down."""
+
+    def __init__(self, expression: Expression) -> None:
+        self.expression = expression
+        self.source = expression.source
+
+    def part(self, node: ast.expr) -> Part:
+        """What a piece of syntax comes to."""
+        if isinstance(node, ast.Name):
+            return self.expression.variables[node.id]
+        if number(node) is not None or isinstance(node, ast.List | ast.Tuple):
+            return self._add(node, "", Tensor(array(self.source, node)), simple=number(node) is None or node_is_plain(node))
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        if isinstance(node, ast.Subscript):
+            index = option(self.source, node.slice)
+            return self._apply(node, "getitem", [self.part(node.value)], {"index": index})
+        if isinstance(node, ast.BinOp | ast.UnaryOp):
+            sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+            name = OPERATORS.get(type(node.op))
+            if name is None:
+                self.source.fail(node, "an operator that is no op; there are + - * / ** @ and - in front")
+            return self._apply(node, name, [self.part(side) for side in sides], {})
+        self.source.fail(node, "expected a number, a name or a call of an op here")
+
+    def _add(self, node: ast.expr, op: str, tensor: Tensor, operands: list[Part] | None = None, simple: bool = True) -> Part:
+        parts = self.expression.parts
+        parts.append(Part(len(parts), self.source.part(node), op, tensor, tuple(operands or ()), simple))
+        return parts[-1]
+
+    def _call(self, node: ast.Call) -> Part:
+        if not isinstance(node.func, ast.Name):
+            self.source.fail(node.func, "expected the name of an op")
+        name = node.func.id
+        if name not in OPS and name not in COMPOSED:
+            hint = did_you_mean(name, [*OPS, *COMPOSED]) or f"; there are {', '.join(sorted([*OPS, *COMPOSED]))}"
+            self.source.fail(node.func, f"there is no op {name}{hint}")
+        function = OPS[name][0] if name in OPS else COMPOSED[name]
+        parameters = inspect.signature(function).parameters
+        options = {}
+        for keyword in node.keywords:
+            if keyword.arg not in parameters:
+                self.source.fail(keyword, f"{name} has no option {keyword.arg}{did_you_mean(str(keyword.arg), parameters)}")
+            options[keyword.arg] = self._option(keyword.value, str(parameters[keyword.arg].annotation))
+        written = node.args
+        if name == "concatenate" and len(written) == 1 and isinstance(written[0], ast.List | ast.Tuple):
+            written = written[0].elts
+        return self._apply(node, name, [self.part(each) for each in written], options)
+
+    def _option(self, node: ast.expr, annotation: str) -> Any:
+        if "Array" in annotation and isinstance(node, ast.List | ast.Tuple):
+            return array(self.source, node)
+        value = option(self.source, node)
+        return tuple(value) if isinstance(value, list) else value
+
+    def _apply(self, node: ast.expr, name: str, operands: list[Part], options: dict[str, Any]) -> Part:
+        self._check_size(node, [part.value.shape for part in operands])
+        function = OPS[name][0] if name in OPS else COMPOSED[name]
+        try:
+            inspect.signature(function).bind(*operands, **options)
+            result = function(*_arguments(name, operands), **options)
+        except (DlscratchError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+            self.source.fail(node, f"{name}: {error}")
+        if result.size > LARGEST:
+            self.source.fail(node, f"the result has {result.size:,} elements; at most {LARGEST:,} are shown")
+        return self._add(node, name, result, operands, isinstance(node, ast.Call | ast.Subscript))
+
+    def _check_size(self, node: ast.expr, shapes: list[tuple[int, ...]]) -> None:
+        """What broadcasting would make of small arrays must be small, too."""
+        try:
+            size = np.prod(np.broadcast_shapes(*shapes), dtype=float)
+        except ValueError:
+            return  # they are not broadcast: a product of matrices, or the op says what is wrong
+        if size > LARGEST:
+            self.source.fail(node, f"broadcast to {size:,.0f} elements; at most {LARGEST:,} are shown")
+
+
+def node_is_plain(node: ast.expr) -> bool:
+    """Whether a number is written without a minus."""
+    return isinstance(node, ast.Constant)
+
+
+def _arguments(name: str, operands: list[Part]) -> list[Tensor]:
+    """The operands' tensors: as integers where the op's own samples have integers, and there without a gradient."""
+    samples = OPS[name][1][0].operands if name in OPS and OPS[name][1] else ()
+    integers = [getattr(getattr(sample, "dtype", None), "kind", "") == "i" for sample in samples]
+    integers += [False] * len(operands)
+    return [
+        Tensor(part.value.astype(np.int64)) if whole and np.array_equal(part.value, np.trunc(part.value)) else part.tensor
+        for whole, part in zip(integers, operands, strict=False)
+    ]
