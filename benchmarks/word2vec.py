@@ -4,8 +4,8 @@
     python benchmarks/word2vec.py ../shared/data/novels.txt.gz --quality      # 5 epochs, 3 seeds each; takes a while
 
 Both read the same file, one sentence a line with blanks between the words, and train with dim 100, window 5,
-negative 5, sample 1e-3, min-count 5 on two threads. Every run is a process of its own, ours and gensim's in turns; times begin
-after the imports. The last line is the ratio of training words per second, 1 epoch, medians.
+negative 5, sample 1e-3, min-count 5 on two threads. Every run is a process of its own, ours and gensim's in turns;
+times begin after the imports. The last line is the ratio of training words per second, 1 epoch, medians.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import gzip
 import json
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -109,7 +110,10 @@ def speed(corpus: Path, folder: Path, rounds: int) -> float:
 def memory(corpus: Path, folder: Path) -> None:
     """Our peak on the corpus four times over, beside that on the corpus once."""
     fourfold = folder / "fourfold.txt"
-    fourfold.write_bytes(corpus.read_bytes() * 4)
+    with fourfold.open("wb") as file:
+        for _ in range(4):
+            with corpus.open("rb") as text:
+                shutil.copyfileobj(text, file)
     once, four = run("ours", corpus, folder)["peak"], run("ours", fourfold, folder, min_count=20)["peak"]
     print(f"peak memory on four times the text, with the same vocabulary: {four / once:.3f} of that on the text once")
 
@@ -165,7 +169,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         corpus = folder / "corpus.txt"
-        corpus.write_text("\n".join(sentences(args.corpus)) + "\n", encoding="utf-8")
+        with corpus.open("w", encoding="utf-8") as file:  # in pieces: children inherit the parent's peak memory
+            file.writelines(sentence + "\n" for sentence in sentences(args.corpus))
         if args.quality:
             compare_quality(corpus, folder, args.seeds)
         ratio = speed(corpus, folder, args.rounds)

@@ -87,8 +87,8 @@ def analogy(
 @app.command()
 def similarity(
     file: VectorsFile,
-    a: Annotated[str, typer.Argument(metavar="A")],
-    b: Annotated[str, typer.Argument(metavar="B")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A word.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     read_as: ReadAs = None,
     errors: Errors = "strict",
     json: Json = False,
