@@ -1,7 +1,7 @@
 """Skip-gram with negative sampling beside gensim's corpus_file mode: speed, the whole run, memory, and quality.
 
-    pip install '.[bench]' && python benchmarks/word2vec.py ../shared/data/novels.txt.gz
-    python benchmarks/word2vec.py ../shared/data/novels.txt.gz --quality      # 5 epochs, 3 seeds each; takes a while
+    pip install '.[bench]' && python benchmarks/word2vec.py novels.txt.gz
+    python benchmarks/word2vec.py novels.txt.gz --quality      # 5 epochs, 3 seeds each; takes a while
 
 Both read the same file, one sentence a line with blanks between the words, and train with dim 100, window 5,
 negative 5, sample 1e-3, min-count 5 on two threads. Every run is a process of its own, ours and gensim's in turns;

@@ -54,6 +54,11 @@ def _watched(node: Node, position: int, rule: Rule, flows: list[Flow]) -> Rule:
     return watched
 
 
+def origin(tensor: Tensor) -> Node | Tensor:
+    """The node that made a tensor, or the tensor itself, if it is a leaf."""
+    return tensor if tensor._node is None else tensor._node
+
+
 def nodes_of(tensor: Tensor) -> Iterator[Node]:
     """The nodes of the graph that made a tensor, each once, its own first."""
     waiting, seen = [tensor._node], set()

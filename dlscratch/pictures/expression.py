@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +31,7 @@ COMPOSED: dict[str, Callable[..., Tensor]] = {
     for f in (composed.mean, composed.var, composed.min, composed.minimum)
     + (composed.logsumexp, composed.squeeze, composed.unsqueeze)
 }
+ARRAYS = ("Array", "Array | None", "Tensor", "Any")  # how the ops annotate what is a tensor
 
 
 @dataclass(eq=False)
@@ -79,7 +80,7 @@ def evaluate(text: str, values: Mapping[str, Array], constants: Collection[str] 
     """
     source = Source(text)
     tree = source.tree()
-    _check_names(source, tree, values, constants)
+    used = _names(source, tree, values)
     expression = Expression(source, {})
     for name, value in values.items():
         wanted = name not in constants and value.dtype.kind == "f"
@@ -91,19 +92,20 @@ def evaluate(text: str, values: Mapping[str, Array], constants: Collection[str] 
     if last is not expression.result:  # a variable alone
         expression.parts.remove(last)
         expression.parts.append(last)
+    for name in (*values, *constants):
+        if name not in used:
+            raise UsageError(f"{name} does not occur in {source.text!r}{did_you_mean(name, used)}")
     return expression
 
 
-def _check_names(source: Source, tree: ast.expr, values: Mapping[str, Array], constants: Collection[str]) -> None:
-    """Every name has a value, and every value and constant a name in the expression."""
+def _names(source: Source, tree: ast.expr, values: Mapping[str, Array]) -> set[str]:
+    """The names in an expression that are no op's; each must have a value."""
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     used = {node.id: node for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
     for name, node in used.items():
         if name not in values:
             source.fail(node, f"{name} has no value; add {name}=2 or {name}=[1,2,3]")
-    for name in (*values, *constants):
-        if name not in used:
-            raise UsageError(f"{name} does not occur in {source.text!r}{did_you_mean(name, used)}")
+    return set(used)
 
 
 class _Evaluation:
@@ -118,7 +120,7 @@ class _Evaluation:
         if isinstance(node, ast.Name):
             return self.expression.variables[node.id]
         if number(node) is not None or isinstance(node, ast.List | ast.Tuple):
-            return self._add(node, "", Tensor(array(self.source, node)), simple=number(node) is None or node_is_plain(node))
+            return self._add(node, "", Tensor(array(self.source, node)))
         if isinstance(node, ast.Call):
             return self._call(node)
         if isinstance(node, ast.Subscript):
@@ -132,9 +134,9 @@ class _Evaluation:
             return self._apply(node, name, [self.part(side) for side in sides], {})
         self.source.fail(node, "expected a number, a name or a call of an op here")
 
-    def _add(self, node: ast.expr, op: str, tensor: Tensor, operands: list[Part] | None = None, simple: bool = True) -> Part:
-        parts = self.expression.parts
-        parts.append(Part(len(parts), self.source.part(node), op, tensor, tuple(operands or ()), simple))
+    def _add(self, node: ast.expr, op: str, tensor: Tensor, operands: Sequence[Part] = ()) -> Part:
+        parts, simple = self.expression.parts, not isinstance(node, ast.BinOp | ast.UnaryOp)
+        parts.append(Part(len(parts), self.source.part(node), op, tensor, tuple(operands), simple))
         return parts[-1]
 
     def _call(self, node: ast.Call) -> Part:
@@ -144,17 +146,25 @@ class _Evaluation:
         if name not in OPS and name not in COMPOSED:
             hint = did_you_mean(name, [*OPS, *COMPOSED]) or f"; there are {', '.join(sorted([*OPS, *COMPOSED]))}"
             self.source.fail(node.func, f"there is no op {name}{hint}")
-        function = OPS[name][0] if name in OPS else COMPOSED[name]
-        parameters = inspect.signature(function).parameters
+        parameters = inspect.signature(_function(name)).parameters
         options = {}
         for keyword in node.keywords:
             if keyword.arg not in parameters:
-                self.source.fail(keyword, f"{name} has no option {keyword.arg}{did_you_mean(str(keyword.arg), parameters)}")
+                hint = did_you_mean(str(keyword.arg), parameters)
+                self.source.fail(keyword, f"{name} has no option {keyword.arg}{hint}")
             options[keyword.arg] = self._option(keyword.value, str(parameters[keyword.arg].annotation))
-        written = node.args
-        if name == "concatenate" and len(written) == 1 and isinstance(written[0], ast.List | ast.Tuple):
-            written = written[0].elts
-        return self._apply(node, name, [self.part(each) for each in written], options)
+        return self._apply(node, name, [self.part(each) for each in self._operands(node, name, parameters)], options)
+
+    def _operands(self, node: ast.Call, name: str, parameters: Mapping[str, inspect.Parameter]) -> list[ast.expr]:
+        """The arguments that are tensors: one for each array that the op takes, the rest goes by name."""
+        if any(each.kind is each.VAR_POSITIONAL for each in parameters.values()):
+            listed = len(node.args) == 1 and isinstance(node.args[0], ast.List | ast.Tuple)
+            return node.args[0].elts if listed else node.args  # type: ignore[attr-defined]
+        arrays = [each for each in parameters.values() if each.annotation in ARRAYS and each.kind is not each.KEYWORD_ONLY]
+        if len(node.args) > len(arrays):
+            rest = next((f", such as {each}=…" for each in parameters if parameters[each] not in arrays), "")
+            self.source.fail(node.args[len(arrays)], f"{name} takes {len(arrays)} of these; options go by name{rest}")
+        return node.args
 
     def _option(self, node: ast.expr, annotation: str) -> Any:
         if "Array" in annotation and isinstance(node, ast.List | ast.Tuple):
@@ -164,7 +174,7 @@ class _Evaluation:
 
     def _apply(self, node: ast.expr, name: str, operands: list[Part], options: dict[str, Any]) -> Part:
         self._check_size(node, [part.value.shape for part in operands])
-        function = OPS[name][0] if name in OPS else COMPOSED[name]
+        function = _function(name)
         try:
             inspect.signature(function).bind(*operands, **options)
             result = function(*_arguments(name, operands), **options)
@@ -172,7 +182,7 @@ class _Evaluation:
             self.source.fail(node, f"{name}: {error}")
         if result.size > LARGEST:
             self.source.fail(node, f"the result has {result.size:,} elements; at most {LARGEST:,} are shown")
-        return self._add(node, name, result, operands, isinstance(node, ast.Call | ast.Subscript))
+        return self._add(node, name, result, operands)
 
     def _check_size(self, node: ast.expr, shapes: list[tuple[int, ...]]) -> None:
         """What broadcasting would make of small arrays must be small, too."""
@@ -180,13 +190,12 @@ class _Evaluation:
             size = np.prod(np.broadcast_shapes(*shapes), dtype=float)
         except ValueError:
             return  # they are not broadcast: a product of matrices, or the op says what is wrong
-        if size > LARGEST:
+        if size > LARGEST**2:
             self.source.fail(node, f"broadcast to {size:,.0f} elements; at most {LARGEST:,} are shown")
 
 
-def node_is_plain(node: ast.expr) -> bool:
-    """Whether a number is written without a minus."""
-    return isinstance(node, ast.Constant)
+def _function(name: str) -> Callable[..., Tensor]:
+    return OPS[name][0] if name in OPS else COMPOSED[name]
 
 
 def _arguments(name: str, operands: list[Part]) -> list[Tensor]:

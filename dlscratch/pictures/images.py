@@ -25,6 +25,8 @@ def image_shape(preprocessor: Preprocessor) -> tuple[Shape, bool] | None:
     Arrays (H, W), (H, W, C) and (C, H, W) are images, as they are in the file or as the model sees them; so is a table
     whose columns are a square number of pixels: one name with the numbers of a place, such as `pixel_0_7`.
     """
+    if getattr(preprocessor, "ids", False):
+        return None
     if preprocessor.feature_names:
         return _square_of(preprocessor.feature_names)
     shapes = [tuple(getattr(preprocessor, "raw_shape", ())), preprocessor.input_shape]

@@ -69,7 +69,7 @@ class Clusters(NamedTuple):
     centres: Array
 
 
-def kmeans(x: Array, clusters: int, seed: int = 0, rounds: int = 50) -> Clusters:
+def kmeans(x: Array, clusters: int, seed: int = 0, rounds: int = 25) -> Clusters:
     """Groups of unit vectors x (V, D) by direction: spherical k-means of Dhillon and Modha (2001).
 
     It starts from k-means++ and ends when no row changes its cluster, or after `rounds`.

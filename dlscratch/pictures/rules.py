@@ -28,7 +28,7 @@ IDEAS = {
     "concatenate": (),
     "mse": ("g * 2 * (x - target) / n", "-g * 2 * (x - target) / n"),
     "l1": ("g * sign(x - target) / n", "-g * sign(x - target) / n"),
-    "cross_entropy": ("g * (softmax(x) - [target]) / n",),
+    "cross_entropy": ("g * (softmax(x) - one-hot target) / n",),
     "binary_cross_entropy_with_logits": ("g * (sigmoid(x) - target) / n",),
     "max": ("g for the largest, shared by equals",),
     "maximum": ("g where x is larger", "g where y is larger"),
@@ -53,6 +53,8 @@ class Rules:
 
     def filled(self, position: int, numbers: Mapping[str, str]) -> str:
         """The rule in numbers, `1 * (-4)`; empty where it is more than arithmetic, or a name has no number."""
+        if self.text(position, {}) == GRADIENT:
+            return ""
         try:
             tree = ast.walk(ast.parse(self.text(position, {}), mode="eval").body)
         except SyntaxError:

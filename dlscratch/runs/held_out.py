@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlscratch.config.build import build
+from dlscratch.config.build import Experiment, build
 from dlscratch.config.schema import effective
 from dlscratch.datasets import Part
 from dlscratch.errors import DataError, UsageError
@@ -17,14 +17,21 @@ ADVICE = "name the data to evaluate on"
 
 def held_out(path: Path, model: TrainedModel) -> Part:
     """The test part. UsageError: no run beside the model, or no test rows. DataError: the data changed since."""
-    config = RunFolder(path.parent).config
-    if not config.exists():
-        raise UsageError(f"{path}: there is no config.yaml beside it to find its test rows; {ADVICE}")
-    experiment = build(config)
-    if changed := differences(model.facts["config"], effective(experiment.config)):
-        raise UsageError(f"{config}: the model was trained with another config ({changed[0]}); {ADVICE}")
-    if experiment.fingerprints != model.facts["training"]["data"]:
-        raise DataError(f"{config}: the data files are not those that the model was trained on; {ADVICE}")
+    experiment = experiment_of(path, model)
     if experiment.prepared.test is None:
+        config = RunFolder(path.parent).config
         raise UsageError(f"{config}: the run kept no test rows (data.test is 0); {ADVICE}")
     return experiment.prepared.test
+
+
+def experiment_of(path: Path, model: TrainedModel, advice: str = ADVICE) -> Experiment:
+    """The run's config and data once more, the same as then. Errors as above; they end with the advice."""
+    config = RunFolder(path.parent).config
+    if not config.exists():
+        raise UsageError(f"{path}: there is no config.yaml beside it to find its test rows; {advice}")
+    experiment = build(config)
+    if changed := differences(model.facts["config"], effective(experiment.config)):
+        raise UsageError(f"{config}: the model was trained with another config ({changed[0]}); {advice}")
+    if experiment.fingerprints != model.facts["training"]["data"]:
+        raise DataError(f"{config}: the data files are not those that the model was trained on; {advice}")
+    return experiment

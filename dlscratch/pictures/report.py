@@ -1,0 +1,149 @@
+"""The page of a report: a run's document (runs/report.py) as one file of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dlscratch.pictures import report_parts as parts
+from dlscratch.pictures.charts import histogram_chart, line_chart
+from dlscratch.pictures.curves import Chart, charts
+from dlscratch.pictures.markup import Html, join, tag
+from dlscratch.pictures.offline import page
+from dlscratch.pictures.report_results import answers, mistakes
+from dlscratch.pictures.tensors import Histogram
+
+Document = Mapping[str, Any]
+SECTIONS = {
+    "curves": "Curves",
+    "answers": "Results",
+    "mistakes": "Mistakes",
+    "model": "Model",
+    "histograms": "Weights",
+    "config": "Config and data",
+    "environment": "Environment",
+}
+
+
+def report(document: Document) -> bytes:
+    """The page. All names in it are text, whatever they hold; its numbers are the document's."""
+    contents = {
+        "curves": _curves(document),
+        "answers": answers(document),
+        "mistakes": mistakes(document),
+        "model": _model(document),
+        "histograms": _histograms(document),
+        "config": _config(document),
+        "environment": _environment(document),
+    }
+    shown = {name: content for name, content in contents.items() if content}
+    links = [tag("a", SECTIONS[name], href=f"#{name}") for name in shown]
+    menu = tag("nav", *links, aria_label="Parts of the report")
+    sections = [parts.section(name, SECTIONS[name], content) for name, content in shown.items()]
+    body = join([tag("header", _summary(document), menu), tag("main", *sections)])
+    return page("report", ["report.js"], f"{document['name']}: report", _without_images(document), images=True, body=body)
+
+
+def _without_images(document: Document) -> dict[str, Any]:
+    """The document that the page carries: its images are in the page already."""
+    kept = [{key: x for key, x in each.items() if key != "image"} for each in document["examples"]]
+    return {**document, "examples": kept}
+
+
+def _summary(document: Document) -> Html:
+    """What was trained on what, and how well it does."""
+    classes = document["classes"]
+    what = f"one of {len(classes)} classes" if classes else "a number"
+    inputs = "×".join(map(str, document["data"]["inputs"]))
+    rows = ", ".join(f"{count:,} for {_PURPOSES[name]}" for name, count in document["data"]["rows"].items())
+    layers = [layer["kind"] for layer in document["model"]["layers"]]
+    named = " → ".join(layers) if len(layers) <= 8 else f"{len(layers)} layers"
+    sentence = join([
+        "A model of ", parts.number(document["model"]["parameters"], "model.parameters"), f" parameters ({named}) that "
+        "predicts ", tag("strong", parts.text(document["target"])), f", {what}, from {inputs} inputs. Rows: {rows}. ",
+        _training(document),
+    ])  # fmt: skip
+    tiles = [
+        tag("div", tag("dt", name.replace("_", " ")), tag("dd", parts.number(value, f"results.{name}")))
+        for name, value in document["results"].items()
+        if not isinstance(value, list)
+    ]
+    title = f"Results on the {_ROWS[document['part']]}" if document["part"] else "No results: the run did not end"
+    heading = tag("h1", parts.text(document["name"]))
+    return join([heading, tag("p", sentence), tag("p", title, class_="over"), tag("dl", *tiles, class_="tiles")])
+
+
+_PURPOSES = {"train": "training", "validation": "validation", "test": "the test"}
+_ROWS = {"test": "test rows", "validation": "validation rows", "train": "training rows"}
+
+
+def _training(document: Document) -> str:
+    run, best = document["run"], document["best_epoch"]
+    said = f"Trained for {len(document['epochs'])} epochs"
+    said += f" in {run['seconds']:,.3g} s" if "seconds" in run else ""
+    said += f"; the model is that of epoch {best}, the best one" if best else ""
+    ended = run.get("status", "finished")
+    return f"{said}." if ended == "finished" else f"{said}. The run is {ended}."
+
+
+def _curves(document: Document) -> Html:
+    lines = document["epochs"]
+    found = charts({document["name"]: lines}) if lines else []
+    rates = charts({document["name"]: lines}, ["lr"]) if lines else []
+    figures = [_curve(chart, document["best_epoch"]) for chart in [*found, *rates] if chart.series]
+    return tag("div", *figures, class_="grid") if figures else Html("")
+
+
+def _curve(chart: Chart, best: int | None) -> Html:
+    names = [s.part for s in chart.series]
+    numbers = parts.table(
+        [chart.x, *names], zip(map(int, chart.series[0].x), *(s.y for s in chart.series), strict=True),
+        f"{chart.title} by {chart.x}", row_heads=True,
+    )  # fmt: skip
+    readout = tag("output", class_="readout", data_best=f"The dotted line is the best epoch, {best}." if best else None)
+    legend = parts.legend(names) if len(names) > 1 else Html("")
+    return parts.figure(chart.title.capitalize(), line_chart(chart, best), numbers, legend, readout)
+
+
+def _model(document: Document) -> Html:
+    """The layers as a picture, and as a table."""
+    model = document["model"]
+    rows = [
+        (layer["path"], layer["kind"], "×".join(map(str, layer["output_shape"])) or "1", layer["parameters"])
+        for layer in model["layers"]
+    ]
+    layers = parts.table(("layer", "kind", "output of an example", "parameters"), rows, "Layers, first to last")
+    return join([model_graph(model), layers])
+
+
+def model_graph(model: Mapping[str, Any]) -> Html:
+    """The picture of the model's graph."""
+    return Html("")
+
+
+def _histograms(document: Document) -> Html:
+    found = {name: Histogram(**facts) for name, facts in document["model"]["histograms"].items()}
+    return tag("div", *(_histogram(name, each) for name, each in found.items()), class_="grid")
+
+
+def _histogram(name: str, found: Histogram) -> Html:
+    count = tag("span", f"{sum(found.counts):,} finite values{found.notes}", class_="note")
+    title = join([parts.text(name), " ", count])
+    rows = [*zip(found.edges[:-1], found.edges[1:], found.counts, strict=True)]
+    extra = [(kind, kind, n) for kind, n in (("NaN", found.nan), ("Inf", found.inf)) if n]
+    numbers = parts.table(("from", "to", "values"), [*rows, *extra], f"Histogram of {name}")
+    picture = histogram_chart(name, found) if found.counts else tag("p", "No finite value.")
+    return parts.figure(title, picture, numbers)
+
+
+def _config(document: Document) -> Html:
+    files = document["data"]["files"].items()
+    listed = parts.table(("file", "SHA-256"), files, "Data files") if files else ""
+    shown = tag("pre", tag("code", document["config"]), tabindex=0, aria_label="config.yaml") if document["config"] else ""
+    return join([listed, shown])
+
+
+def _environment(document: Document) -> Html:
+    run = {key: value for key, value in document["run"].items() if key != "resumed"}
+    resumed = {"resumed": ", ".join(document["run"]["resumed"])} if "resumed" in document["run"] else {}
+    return parts.facts((name, parts.cell(value)) for name, value in {**run, **resumed, **document["environment"]}.items())
