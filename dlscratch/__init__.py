@@ -11,12 +11,15 @@ TYPE_CHECKING = False  # as in typing, which takes five milliseconds to import
 if TYPE_CHECKING:
     from typing import Any
 
-    from dlscratch import datasets, nn, optim, runs, training
+    from dlscratch import datasets, nn, optim, runs, training, word2vec
     from dlscratch.autograd import OPS, Tensor, gradcheck, no_grad, op, sample
     from dlscratch.config.build import build
+    from dlscratch.config.word2vec import Word2VecSettings
     from dlscratch.errors import DlscratchError
     from dlscratch.runs import Run, TrainedModel
+    from dlscratch.runs.word2vec import Word2VecRun
     from dlscratch.training import fit
+    from dlscratch.word2vec import Word2VecOptions, WordVectors
 
 _HOMES = {
     "datasets": "datasets",
@@ -24,6 +27,7 @@ _HOMES = {
     "optim": "optim",
     "runs": "runs",
     "training": "training",
+    "word2vec": "word2vec",
     "OPS": "autograd",
     "Tensor": "autograd",
     "gradcheck": "autograd",
@@ -35,6 +39,10 @@ _HOMES = {
     "Run": "runs",
     "TrainedModel": "runs",
     "fit": "training",
+    "Word2VecOptions": "word2vec.options",
+    "Word2VecRun": "runs.word2vec",
+    "Word2VecSettings": "config.word2vec",
+    "WordVectors": "word2vec.vectors",
 }
 
 __all__ = [
@@ -43,6 +51,10 @@ __all__ = [
     "Run",
     "Tensor",
     "TrainedModel",
+    "Word2VecOptions",
+    "Word2VecRun",
+    "Word2VecSettings",
+    "WordVectors",
     "__version__",
     "build",
     "datasets",
@@ -55,6 +67,7 @@ __all__ = [
     "runs",
     "sample",
     "training",
+    "word2vec",
 ]
 
 

@@ -33,7 +33,7 @@ HOMES = {
     "pydantic_core": "config",
     "yaml": "config",
 }
-DRAWING = ("matplotlib", "sklearn")
+DRAWING = ("matplotlib", "sklearn", "umap")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -154,6 +154,10 @@ def predict(
 
 def inspect(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A model, vectors, or any .npz file.")],
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="DIR", help="Draw histograms, heat maps and filters of its arrays into DIR."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -164,7 +168,19 @@ def inspect(
     console = Console(json=json, quiet=quiet)
     document = look(file)
     _show_inspection(console, document)
+    if plots is not None:
+        document["plots"] = _draw(console, file, plots)
     console.result(document)
+
+
+def _draw(console: Console, file: Path, folder: Path) -> list[str]:
+    """Draw the arrays; the paths of the files."""
+    from dlscratch.runs.plots import plot_tensors
+
+    with whole():
+        written = [str(path) for path in plot_tensors(file, folder)]
+    console.say(f"{len(written)} files in {folder}")
+    return written
 
 
 def _show_inspection(console: Console, document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""How a training run looks: a bar on a terminal, a line an epoch elsewhere."""
+"""How a training run looks: a bar under a small curve on a terminal, a line an epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from dlscratch.cli.console import Console, number
+from dlscratch.cli.live import CurveAndBar, LiveCurve
 from dlscratch.training import Epoch, Step
 
 FOLLOWED = ("loss", "val_loss", "val_accuracy", "val_rmse", "val_r2")
@@ -35,8 +36,11 @@ def figure(value: Any) -> str:
 class Training:
     """Shows the records of a run as they come."""
 
-    def __init__(self, console: Console, epochs: int, bar: Progress | None) -> None:
+    def __init__(self, console: Console, epochs: int, bar: CurveAndBar | None) -> None:
         self.console, self.epochs, self.bar = console, epochs, bar
+        self.curve = LiveCurve()
+        if bar:
+            bar.curve = self.curve
         self.task = bar.add_task("", total=1.0, figures="") if bar else None
         self.loss: float | None = None
         self.last: Mapping[str, Any] = {}
@@ -45,9 +49,11 @@ class Training:
         """Move the bar on, or write the line of an epoch."""
         if isinstance(record, Epoch):
             self.last = record.values
+            self.curve.epoch(record)
             self.console.say(epoch_line(record, self.epochs))
         elif self.bar is not None and self.task is not None:
             self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
+            self.curve.step(record, self.loss)
             done = (record.epoch - 1) * record.batches + record.batch
             figures = f"epoch {record.epoch}/{self.epochs}  loss {self.loss:.4f}"
             for name in ("val_accuracy", "val_rmse"):
@@ -57,7 +63,7 @@ class Training:
 
 @contextmanager
 def training_view(console: Console, epochs: int) -> Iterator[Training]:
-    """A bar under the lines while a person is watching; lines alone otherwise."""
+    """A curve and a bar under the lines while a person is watching; lines alone otherwise."""
     if not console.is_terminal or console.quiet:
         yield Training(console, epochs, None)
         return
@@ -66,5 +72,5 @@ def training_view(console: Console, epochs: int) -> Iterator[Training]:
         TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
+    with CurveAndBar(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
         yield Training(console, epochs, bar)

@@ -1,4 +1,4 @@
-"""The commands that use word vectors: nearest, analogy, similarity, odd-one-out, evaluate, export."""
+"""The commands that use word vectors: nearest, analogy, similarity, odd-one-out, evaluate, export, map."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from dlscratch.cli.maps import map_
 from dlscratch.cli.options import Json, Quiet
 from dlscratch.errors import UsageError
 
@@ -183,6 +184,9 @@ def export(
         console.warn(f"{' and '.join(lost)} are not in it: the format {name} has no place for them")
     shape = dict(zip(("words", "dim"), vectors.vectors.shape, strict=True))
     console.result({"vectors": str(file), "to": to, "format": name, **shape, "lost": lost})
+
+
+app.command("map")(map_)
 
 
 def _open(

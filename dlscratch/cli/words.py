@@ -17,7 +17,7 @@ from dlscratch.word2vec.options import RunOptions, Word2VecOptions
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
-    from dlscratch.config.word2vec import Given, Settings
+    from dlscratch.config.word2vec import Given, Word2VecSettings
     from dlscratch.runs.word2vec import Word2VecRun
     from dlscratch.word2vec.plan import Plan
 
@@ -119,7 +119,7 @@ def _written(name: str, value: Any) -> str:
     return f"{flag} {shlex.quote(str(value))}"
 
 
-def _name(settings: Settings) -> str:
+def _name(settings: Word2VecSettings) -> str:
     """`kjv` for data/kjv.txt.gz."""
     if settings.corpus[0] == "-":
         return "stdin"
@@ -128,7 +128,7 @@ def _name(settings: Settings) -> str:
     return Path(name).stem or "text"
 
 
-def _train(console: Console, settings: Settings, folder: Path, *, resume: bool, force: bool) -> None:
+def _train(console: Console, settings: Word2VecSettings, folder: Path, *, resume: bool, force: bool) -> None:
     """Count, encode and train to the end; a signal is obeyed at once, or after the step under way, when it is saved."""
     from dlscratch.cli.signals import leaving, whole
     from dlscratch.cli.word_progress import word_view
@@ -180,7 +180,7 @@ def _show_result(console: Console, result: dict[str, Any]) -> None:
     console.result(result)
 
 
-def _plan(console: Console, settings: Settings, folder: Path) -> None:
+def _plan(console: Console, settings: Word2VecSettings, folder: Path) -> None:
     import shutil
     from dataclasses import asdict
 

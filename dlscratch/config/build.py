@@ -139,13 +139,13 @@ def _layer_path(message: str) -> tuple[str | int, ...]:
 
 def _wrong_output(model: Sequential, objective: Objective) -> str:
     target, wanted = objective.target, objective.outputs
-    what = f"{len(target.classes)} classes" if target.task == "classification" else f"{wanted} number{'s' * (wanted > 1)} a row"
+    classes = f"{len(target.classes)} classes"
+    what = classes if target.task == "classification" else "a number" if wanted == 1 else f"{wanted} numbers"
     got = "x".join(map(str, model.output_shape or ()))
-    last = model[len(model) - 1]
-    advice = (
-        f"write out_features: {wanted}" if last.kind == "linear" else f"end with linear: {{out_features: {wanted}}}"
-    )
-    return f'the model gives {got} numbers an example, but {objective.loss} of "{target.name}" ({what}) needs {wanted}; {advice}'
+    option = f"out_features: {wanted}"
+    advice = f"write {option}" if model[len(model) - 1].kind == "linear" else f"end with linear: {{{option}}}"
+    need = f'{objective.loss} of "{target.name}" ({what}) needs {wanted}'
+    return f"the model gives {got} numbers an example, but {need}; {advice}"
 
 
 def _warnings(config: Config, loss: str) -> Iterable[str]:

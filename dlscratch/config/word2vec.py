@@ -37,7 +37,7 @@ class Given(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Settings:
+class Word2VecSettings:
     """A word2vec run: its text, what decides about its vectors, and how it goes; paths as they are opened."""
 
     corpus: tuple[str, ...]
@@ -50,7 +50,7 @@ class Settings:
         return {name: value for name, value in values.items() if value is not None}
 
 
-def load(path: str | Path | None = None, given: Mapping[str, Given] | None = None) -> Settings:
+def load(path: str | Path | None = None, given: Mapping[str, Given] | None = None) -> Word2VecSettings:
     """Read and check a config (`-`: stdin), if any, with the given values over it. ConfigError, UsageError."""
     given = given or {}
     if str(path) == STDIN and "corpus" in given and STDIN in given["corpus"].value:
@@ -59,7 +59,7 @@ def load(path: str | Path | None = None, given: Mapping[str, Given] | None = Non
     values = dict(check(document, CONFIG))
     base = Path() if path is None or str(path) == STDIN else Path(path).parent
     corpus = values["corpus"] or []
-    settings = Settings(
+    settings = Word2VecSettings(
         tuple([corpus] if isinstance(corpus, str) else corpus),
         Word2VecOptions(**{each.name: values[each.name] for each in fields(Word2VecOptions)}),
         RunOptions(**{each.name: values[each.name] for each in fields(RunOptions)}),
@@ -80,7 +80,7 @@ def _overridden(document: Document, given: Mapping[str, Given]) -> Document:
     return replace(document, values=values, positions=positions, overrides=texts)
 
 
-def _resolved(settings: Settings, base: Path, given: Mapping[str, Given]) -> Settings:
+def _resolved(settings: Word2VecSettings, base: Path, given: Mapping[str, Given]) -> Word2VecSettings:
     """The settings with paths from the file as seen from here, and not from the file's folder."""
 
     def opened(path: str) -> str:

@@ -47,7 +47,7 @@ class Axis:
                 return [10.0**power for power in powers][:: math.ceil(len(powers) / most)]
         step = round_step((self.high - self.low) / max(1, most - 1))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(number * step, 12) for number in range(first, last + 1)] or [self.low]
+        return [float(f"{number * step:.12g}") for number in range(first, last + 1)] or [self.low]
 
 
 def round_step(least: float) -> float:

@@ -25,9 +25,8 @@ def line_chart(chart: Chart, best: float | None) -> Html:
     curves = [_curve(s.x, s.y, x, y, f"line line-{number % DASHES}") for number, s in enumerate(chart.series)]
     mark = tag("line", class_="best", x1=x(best), x2=x(best), y1=float(TOP), y2=float(BOTTOM)) if best else ""
     places = ",".join(f"{x(value):.1f}" for value in chart.series[0].x)
-    unit = f" ({chart.unit})" if chart.unit else ""
     cursor = tag("line", class_="cursor", y1=float(TOP), y2=float(BOTTOM))
-    drawn = join([frame(x, y, chart.x_name, f"{chart.title}{unit}"), mark, *curves, cursor])
+    drawn = join([frame(x, y, chart.x_name, chart.unit or chart.title), mark, *curves, cursor])
     return svg(f"{chart.title} by {chart.x}", drawn, data_places=places, tabindex=0)
 
 

@@ -21,9 +21,15 @@ UNITS = {
     "mae": "units of the target",
     "rmse": "units of the target",
     "r2": "part of the variance",
-    "lr": "learning rate",
     "seconds": "s",
     "words_per_second": "words/s",
+}
+TITLES = {  # where the name says too little
+    "macro_f1": "macro F1",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "r2": "R²",
+    "lr": "learning rate",
 }
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A8A8A")  # Okabe and Ito
 DASHES = ("-", "--", "-.", ":")
@@ -52,8 +58,8 @@ class Chart:
 
     @property
     def title(self) -> str:
-        """`val_macro_f1` -> `macro f1`."""
-        return self.metric.replace("_", " ")
+        """`top_5_accuracy` -> `top 5 accuracy`."""
+        return TITLES.get(self.metric, self.metric.replace("_", " "))
 
     @property
     def unit(self) -> str:
@@ -75,7 +81,8 @@ def charts(runs: Mapping[str, Lines], metrics: Iterable[str] = (), x: X = "epoch
     known = [name for name in names if any(_numbers(lines, key) for lines in runs.values() for key in _keys(name))]
     for name in (wanted := list(metrics)):
         if name not in known:
-            raise UsageError(f'there is no metric "{name}"{did_you_mean(name, known)}; there are {", ".join(known)}')
+            hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+            raise UsageError(f'there is no metric "{name}"{hint}')
     return [_chart(runs, name, x) for name in wanted or (name for name in known if name not in FACTS)]
 
 
@@ -93,6 +100,7 @@ def _chart(runs: Mapping[str, Lines], metric: str, x: X) -> Chart:
     for run, lines in runs.items():
         for key, part in _keys(metric).items():
             if _numbers(lines, key):
+                part = "held out" if metric == "loss" and "words_per_second" in lines[0] else part  # of a word2vec run
                 name = part if len(runs) == 1 else f"{run}, {part}"
                 series.append(Series(run, part, _positions(lines, x), [line.get(key) for line in lines], name))
     return Chart(metric, x, series)

@@ -31,7 +31,7 @@ def _silent(phase: str, share: float | None) -> None: ...
 
 @dataclass(frozen=True)
 class EmbeddingMap:
-    """Words in the order of their frequency, and for each its vector, position (V, 2), cluster, and where it was before.
+    """Words in the order of their frequency, and for each its vector, position (V, 2), cluster, and where it was.
 
     `cosines` are those of a word's two vectors after the alignment: the lower, the further it has moved.
     """
@@ -41,7 +41,7 @@ class EmbeddingMap:
     layout: Layout
     vectors: WordVectors
     clusters: Array
-    cluster_names: tuple[str, ...]
+    cluster_names: tuple[tuple[str, ...], ...]
     total: int
     before: WordVectors | None = None
     positions_before: Array | None = None
@@ -170,14 +170,14 @@ def _padded(*tables: Array) -> list[Array]:
 
 def _clusters(
     unit: Array, words: tuple[str, ...], clusters: int, seed: int, tell: Tell
-) -> tuple[Array, tuple[str, ...]]:
-    """The cluster of each word, and the clusters' names: of their more frequent half, the words nearest the middle."""
+) -> tuple[Array, tuple[tuple[str, ...], ...]]:
+    """The cluster of each word, and the clusters' names: of their most frequent tenth, the words nearest the middle."""
     tell("clusters", None)
     labels, centres = kmeans(unit, clusters, seed)
     names = []
     for number, centre in enumerate(centres):
         members = np.flatnonzero(labels == number)
-        frequent = members[: max(NAMED_BY, len(members) // 2)]
+        frequent = members[: max(NAMED_BY, len(members) // 10)]
         closest = frequent[np.argsort(-(unit[frequent] @ centre), kind="stable")]
-        names.append(", ".join(words[row] for row in closest[:NAMED_BY]))
+        names.append(tuple(words[row] for row in closest[:NAMED_BY]))
     return labels, tuple(names)

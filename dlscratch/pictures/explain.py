@@ -7,7 +7,7 @@ The numbers are those of the engine: backward() runs as always, and every call o
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 

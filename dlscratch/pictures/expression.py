@@ -28,8 +28,10 @@ OPERATORS: dict[type[ast.AST], str] = {
 # Functions that are made of ops. Those that take or give several tensors are left out.
 COMPOSED: dict[str, Callable[..., Tensor]] = {
     f.__name__: f
-    for f in (composed.mean, composed.var, composed.min, composed.minimum)
-    + (composed.logsumexp, composed.squeeze, composed.unsqueeze)
+    for f in (
+        *(composed.mean, composed.var, composed.min, composed.minimum),
+        *(composed.logsumexp, composed.squeeze, composed.unsqueeze),
+    )
 }
 ARRAYS = ("Array", "Array | None", "Tensor", "Any")  # how the ops annotate what is a tensor
 
@@ -126,13 +128,13 @@ class _Evaluation:
         if isinstance(node, ast.Subscript):
             index = option(self.source, node.slice)
             return self._apply(node, "getitem", [self.part(node.value)], {"index": index})
-        if isinstance(node, ast.BinOp | ast.UnaryOp):
-            sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
-            name = OPERATORS.get(type(node.op))
-            if name is None:
-                self.source.fail(node, "an operator that is no op; there are + - * / ** @ and - in front")
-            return self._apply(node, name, [self.part(side) for side in sides], {})
-        self.source.fail(node, "expected a number, a name or a call of an op here")
+        if not isinstance(node, ast.BinOp | ast.UnaryOp):
+            self.source.fail(node, "expected a number, a name or a call of an op here")
+        sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+        name = OPERATORS.get(type(node.op))
+        if name is None:
+            self.source.fail(node, "an operator that is no op; there are + - * / ** @ and - in front")
+        return self._apply(node, name, [self.part(side) for side in sides], {})
 
     def _add(self, node: ast.expr, op: str, tensor: Tensor, operands: Sequence[Part] = ()) -> Part:
         parts, simple = self.expression.parts, not isinstance(node, ast.BinOp | ast.UnaryOp)
@@ -149,10 +151,10 @@ class _Evaluation:
         parameters = inspect.signature(_function(name)).parameters
         options = {}
         for keyword in node.keywords:
-            if keyword.arg not in parameters:
-                hint = did_you_mean(str(keyword.arg), parameters)
-                self.source.fail(keyword, f"{name} has no option {keyword.arg}{hint}")
-            options[keyword.arg] = self._option(keyword.value, str(parameters[keyword.arg].annotation))
+            option = str(keyword.arg)
+            if option not in parameters:
+                self.source.fail(keyword, f"{name} has no option {option}{did_you_mean(option, parameters)}")
+            options[option] = self._option(keyword.value, str(parameters[option].annotation))
         return self._apply(node, name, [self.part(each) for each in self._operands(node, name, parameters)], options)
 
     def _operands(self, node: ast.Call, name: str, parameters: Mapping[str, inspect.Parameter]) -> list[ast.expr]:
@@ -160,7 +162,8 @@ class _Evaluation:
         if any(each.kind is each.VAR_POSITIONAL for each in parameters.values()):
             listed = len(node.args) == 1 and isinstance(node.args[0], ast.List | ast.Tuple)
             return node.args[0].elts if listed else node.args  # type: ignore[attr-defined]
-        arrays = [each for each in parameters.values() if each.annotation in ARRAYS and each.kind is not each.KEYWORD_ONLY]
+        positional = [each for each in parameters.values() if each.kind is not each.KEYWORD_ONLY]
+        arrays = [each for each in positional if each.annotation in ARRAYS]
         if len(node.args) > len(arrays):
             rest = next((f", such as {each}=…" for each in parameters if parameters[each] not in arrays), "")
             self.source.fail(node.args[len(arrays)], f"{name} takes {len(arrays)} of these; options go by name{rest}")
@@ -203,7 +206,10 @@ def _arguments(name: str, operands: list[Part]) -> list[Tensor]:
     samples = OPS[name][1][0].operands if name in OPS and OPS[name][1] else ()
     integers = [getattr(getattr(sample, "dtype", None), "kind", "") == "i" for sample in samples]
     integers += [False] * len(operands)
-    return [
-        Tensor(part.value.astype(np.int64)) if whole and np.array_equal(part.value, np.trunc(part.value)) else part.tensor
-        for whole, part in zip(integers, operands, strict=False)
-    ]
+    return [_whole(part.tensor) if whole else part.tensor for whole, part in zip(integers, operands, strict=False)]
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """The values as integers, or the tensor itself where they are none."""
+    values = tensor.data
+    return Tensor(values.astype(np.int64)) if np.array_equal(values, np.trunc(values)) else tensor

@@ -6,7 +6,7 @@ import contextlib
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -96,7 +96,8 @@ LAYOUTS: dict[Method, Callable[[Array, int, Tell], Layout]] = {"pca": _pca, "tsn
 def _centred(positions: Array) -> Array:
     """In float64 around the origin."""
     x = positions.astype(np.float64)
-    return x - x.mean(axis=0)
+    x -= x.mean(axis=0)
+    return x
 
 
 class _Listener(io.StringIO):
@@ -104,16 +105,16 @@ class _Listener(io.StringIO):
 
     def __init__(self, pattern: str, total: int, phase: str, tell: Tell) -> None:
         super().__init__()
-        self.pattern, self.total, self.phase, self.tell = re.compile(pattern), total, phase, tell
+        self.pattern, self.total, self.phase, self.report = re.compile(pattern), total, phase, tell
 
     def write(self, text: str) -> int:
         for found in self.pattern.findall(text):
-            self.tell(self.phase, min(1.0, int(found) / self.total))
+            self.report(self.phase, min(1.0, int(found) / self.total))
         return len(text)
 
 
 @contextlib.contextmanager
-def _heard(pattern: str, total: int, phase: str, tell: Tell) -> contextlib._GeneratorContextManager[None]:
+def _heard(pattern: str, total: int, phase: str, tell: Tell) -> Iterator[None]:
     """Inside, what a library prints is progress; nothing of it reaches the terminal."""
     tell(phase, None)
     listener = _Listener(pattern, total, phase, tell)

@@ -1,7 +1,7 @@
 """Word vectors small enough to travel in a page, and the neighbours that rounding would put in another order.
 
-A row is divided by its largest number and rounded to signed whole numbers of 8 to 24 bits, as many as fit: its direction
-is all that cosines need. The codes, plus 2ᵇⁱᵗˢ⁻¹, stand one after the other without gaps, the highest bit first, in
+A row is divided by its largest number and rounded to signed whole numbers of 8 to 24 bits, as many as fit: cosines need
+its direction alone. The codes, plus 2ᵇⁱᵗˢ⁻¹, stand one after the other without gaps, the highest bit first, in
 base64. For the words whose nearest neighbours differ after rounding, the right ones are listed beside the codes.
 """
 

@@ -63,7 +63,7 @@ def procrustes(x: Array, y: Array) -> Array:
 
 
 class Clusters(NamedTuple):
-    """The cluster of each row (V,), from the largest to the smallest, and the unit vector (K, D) in the middle of each."""
+    """Of each row its cluster (V,), the largest being 0; and the unit vector (K, D) in the middle of each cluster."""
 
     labels: Array
     centres: Array

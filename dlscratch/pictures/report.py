@@ -37,9 +37,10 @@ def report(document: Document) -> bytes:
         "environment": _environment(document),
     }
     shown = {name: content for name, content in contents.items() if content}
-    links = [tag("a", SECTIONS[name], href=f"#{name}") for name in shown]
+    titles = SECTIONS | ({"mistakes": "Largest residuals"} if "points" in document else {})
+    links = [tag("a", titles[name], href=f"#{name}") for name in shown]
     menu = tag("nav", *links, aria_label="Parts of the report")
-    sections = [parts.section(name, SECTIONS[name], content) for name, content in shown.items()]
+    sections = [parts.section(name, titles[name], content) for name, content in shown.items()]
     body = join([tag("header", _summary(document), menu), tag("main", *sections)])
     return page("report", ["report.js"], f"{document['name']}: report", _without_images(document), images=True, body=body)
 
@@ -101,8 +102,8 @@ def _curve(chart: Chart, best: int | None) -> Html:
         f"{chart.title} by {chart.x}", row_heads=True,
     )  # fmt: skip
     readout = tag("output", class_="readout", data_best=f"The dotted line is the best epoch, {best}." if best else None)
-    legend = parts.legend(names) if len(names) > 1 else Html("")
-    return parts.figure(chart.title.capitalize(), line_chart(chart, best), numbers, legend, readout)
+    legend = parts.legend(names) if chart.metric != "lr" else ""
+    return parts.figure(chart.title[0].upper() + chart.title[1:], line_chart(chart, best), numbers, legend, readout)
 
 
 def _model(document: Document) -> Html:

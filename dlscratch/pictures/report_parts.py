@@ -37,7 +37,9 @@ def section(name: str, title: str, *content: object) -> Html:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, row_heads: bool = False) -> Html:
     """A table that scrolls by itself where it is too wide; `row_heads` makes names of the first cells."""
-    head = tag("tr", *(tag("th", text(name), scope="col") for name in columns))
+    rows = list(rows)
+    first = rows[0] if rows else [""] * len(columns)
+    head = tag("tr", *(tag("th", text(x), scope="col", class_=_style(y)) for x, y in zip(columns, first, strict=True)))
     body = (
         tag("tr", *(tag("th", cell(x), scope="row") if row_heads and not i else _data(x) for i, x in enumerate(row)))
         for row in rows
@@ -46,8 +48,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *
 
 
 def _data(value: Any) -> Html:
-    figures = isinstance(value, int | float) and not isinstance(value, bool)
-    return tag("td", cell(value), class_="number" if figures else None)
+    return tag("td", cell(value), class_=_style(value))
+
+
+def _style(value: Any) -> str | None:
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def scrolling(content: Html, label: str) -> Html:

@@ -23,7 +23,8 @@ def answers(document: Document) -> Html:
     results, classes = document["results"], document["classes"]
     if "confusion_matrix" not in results:
         return Html("")
-    return join([_matrix(document), _chosen(document), _classes(results, classes)])
+    beside = tag("div", _matrix(document), _classes(results, classes), class_="beside")
+    return join([beside, _chosen(document)])
 
 
 def _classes(results: Mapping[str, Any], classes: Sequence[str]) -> Html:
@@ -44,7 +45,7 @@ def _matrix(document: Document) -> Html:
         rows.append(tag("tr", tag("th", parts.text(classes[actual]), scope="row"), *cells))
     caption = tag("caption", "Confusion matrix: how many examples of a class (row) were taken for a class (column). "
                   + ("Choose a number to see its examples." if known else ""))  # fmt: skip
-    corner = tag("th", "is ↓   taken for →", scope="col")
+    corner = tag("td", "is ↓ taken for →", class_="corner")
     head = tag("tr", corner, *(tag("th", parts.text(name), scope="col") for name in classes))
     matrix = tag("table", caption, tag("thead", head), tag("tbody", *rows), class_="matrix", id="matrix")
     return parts.scrolling(matrix, "Confusion matrix")
@@ -119,8 +120,8 @@ def mistakes(document: Document) -> Html:
         return tag("p", "There are none.")
     confident, worst = ([examples[place] for place in found[name]] for name in ("confident", "worst"))
     same = {each["where"] for each in confident} == {each["where"] for each in worst}
-    heads = {"Most confident: what the model was sure of, and wrong": confident}
-    heads |= {} if same else {"Worst: the own class got the smallest probability": worst}
+    heads = {"The most confident: p of the wrong class is largest": confident}
+    heads |= {} if same else {"The worst: p of its own class is smallest": worst}
     return join(tag("div", tag("h3", title), _gallery(document, shown)) for title, shown in heads.items())
 
 
@@ -129,7 +130,7 @@ def _residual_row(each: Mapping[str, Any]) -> list[Any]:
         return values[0] if len(values) == 1 else ", ".join(f"{value:.4g}" for value in values)
 
     residual = [p - a for a, p in zip(each["actual"], each["predicted"], strict=True)]
-    look = each["cells"] if "cells" in each else [_image(each, "input")]
+    look = each["cells"] if "cells" in each else [_image(each)]
     return [each["where"], one(each["actual"]), one(each["predicted"]), one(residual), *look]
 
 
@@ -148,16 +149,18 @@ def _gallery(document: Document, shown: Sequence[Mapping[str, Any]]) -> Html:
 
 
 def _card(document: Document, each: Mapping[str, Any]) -> Html:
-    actual, predicted = (document["classes"][each[key]] for key in ("actual", "predicted"))
-    own = [" (its own ", parts.number(each["own_probability"]), ")"] if actual != predicted else []
-    said = tag("span", tag("b", parts.text(actual)), *([" as ", tag("b", parts.text(predicted))] if own else []))
-    sure = tag("span", "probability ", parts.number(each["probability"]), *own, class_="note")
+    actual, predicted = (parts.text(document["classes"][each[key]]) for key in ("actual", "predicted"))
+    said = [tag("b", actual)]
+    sure = [tag("span", "p(", predicted, ") = ", parts.number(each["probability"]), class_="note")]
+    if each["actual"] != each["predicted"]:
+        said += [" as ", tag("b", predicted)]
+        sure += [tag("span", "p(", actual, ") = ", parts.number(each["own_probability"]), class_="note")]
     place = tag("span", parts.text(each["where"]), class_="note")
-    return tag("figure", _image(each, f"{actual}, taken for {predicted}"), tag("figcaption", said, sure, place))
+    return tag("figure", _image(each), tag("figcaption", tag("span", *said), *sure, place))
 
 
-def _image(each: Mapping[str, Any], label: str) -> Html:
-    return tag("img", src=each["image"], alt=f"{each['where']}: {label}", class_="pixels")
+def _image(each: Mapping[str, Any]) -> Html:
+    return tag("img", src=each["image"], alt=f"the image of {each['where']}", class_="pixels")
 
 
 def _points(document: Document) -> Html:

@@ -23,7 +23,7 @@ svg { --paper: #ffffff; --ink: #1b1f24; --soft: #57606a; --line: #8c959f; --box:
     --weights: #56b4e9; --normalization: #e29ac4; --activation: #f0b429; --other: #9da7b3; --group: #8c959f1c; }
 }
 .paper { fill: var(--paper); }
-text { fill: var(--ink); paint-order: stroke; stroke: var(--paper); stroke-width: 3px; stroke-linejoin: round; }
+text { fill: var(--ink); white-space: pre; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
 .inside { stroke: none; }
 .soft { fill: var(--soft); }
 .strong { font-weight: 600; }

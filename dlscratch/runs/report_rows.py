@@ -74,18 +74,18 @@ class Rows:
         columns = [self.data.columns[name] for name in self.preprocessor.kinds]
         return np.nan_to_num(np.stack([column for column in columns if isinstance(column, np.ndarray)], axis=1))
 
-    def _cells(self, index: int) -> list[str]:
+    def _cells(self, index: int) -> list[str | None]:
         row, columns = int(self.rows[index]), self.columns
         if isinstance(self.data, Arrays):
             return [f"{value:.6g}" for value in self.data.inputs[row].reshape(-1)[: len(columns)].tolist()]
         return [_cell(self.data.columns[name], row) for name in columns]
 
 
-def _cell(column: Array | Categories, row: int) -> str:
-    """A cell as text; what is missing is empty."""
+def _cell(column: Array | Categories, row: int) -> str | None:
+    """A cell as text; None where it is missing."""
     if isinstance(column, Categories):
-        return column.cell(row) or ""
-    return "" if np.isnan(column[row]) else number_name(float(column[row]))
+        return column.cell(row)
+    return None if np.isnan(column[row]) else number_name(float(column[row]))
 
 
 def classification(model: TrainedModel, part: Part, rows: Rows) -> dict[str, Any]:

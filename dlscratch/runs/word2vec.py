@@ -1,6 +1,6 @@
 """One word2vec run and its folder: what `dlscratch word2vec` does, without a terminal.
 
-    run = Word2VecRun.start(Settings(("corpus.txt",), Word2VecOptions(dim=50)), Path("runs/corpus"))
+    run = Word2VecRun.start(Word2VecSettings(("corpus.txt",), Word2VecOptions(dim=50)), Path("runs/corpus"))
     for record in run.train():          # Progress and Epoch records; files are written as it goes
         ...
     print(run.finish()["sha256"])
@@ -21,7 +21,7 @@ from typing import Any
 from dlscratch import backend, checkpoint
 from dlscratch.checkpoint import write_text
 from dlscratch.config.positions import to_yaml
-from dlscratch.config.word2vec import Settings
+from dlscratch.config.word2vec import Word2VecSettings
 from dlscratch.datasets.sources import existing_file, open_binary
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
 from dlscratch.nn.options import check_options
@@ -50,7 +50,7 @@ class Word2VecRun:
     encoded: Encoded
     trainer: Trainer
 
-    def __init__(self, settings: Settings, path: Path, tell: Tell | None = None) -> None:
+    def __init__(self, settings: Word2VecSettings, path: Path, tell: Tell | None = None) -> None:
         check_options(settings.options)
         check_options(settings.run)
         options = settings.options
@@ -68,7 +68,9 @@ class Word2VecRun:
         self.facts: dict[str, Any] = {**environment(), **own, "started": clock(time.time())}
 
     @classmethod
-    def start(cls, settings: Settings, path: Path, *, force: bool = False, tell: Tell | None = None) -> Word2VecRun:
+    def start(
+        cls, settings: Word2VecSettings, path: Path, *, force: bool = False, tell: Tell | None = None
+    ) -> Word2VecRun:
         """A new run, its text counted and encoded; UsageError if the folder holds one (`force` replaces it).
 
         A run is replaced only when the new text has proved good. `tell` hears how many bytes of text were counted.
@@ -89,7 +91,7 @@ class Word2VecRun:
         return run
 
     @classmethod
-    def resume(cls, settings: Settings, path: Path, tell: Tell | None = None) -> Word2VecRun:
+    def resume(cls, settings: Word2VecSettings, path: Path, tell: Tell | None = None) -> Word2VecRun:
         """Go on with the same bits as without the interruption; where nothing was trained yet, from the beginning.
 
         UsageError: no run there, or other options. DataError: the text changed. CheckpointError: damaged.
@@ -253,7 +255,7 @@ def _stopwords(path: str | None, lowercase: bool) -> frozenset[str]:
     return frozenset(map(str.lower, words)) if lowercase else words
 
 
-def plan_run(settings: Settings, path: Path, tell: Tell | None = None) -> Plan:
+def plan_run(settings: Word2VecSettings, path: Path, tell: Tell | None = None) -> Plan:
     """What a run would need; its text is counted and encoded in `planning_folder(path)`, which the caller removes."""
     folder = path if settings.run.keep_encoded else planning_folder(path)
     run = Word2VecRun(settings, folder, tell)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from tiny_runs import metrics_of
 from tiny_words import text
 
 from dlscratch import checkpoint
-from dlscratch.config.word2vec import Settings, load
+from dlscratch.config.word2vec import Word2VecSettings, load
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
 from dlscratch.runs import word2vec
 from dlscratch.runs.word2vec import Word2VecRun
+from dlscratch.word2vec import encoding
 from dlscratch.word2vec.options import RunOptions, Word2VecOptions
 from dlscratch.word2vec.trainer import Epoch
 from dlscratch.word2vec.vectors import WordVectors
@@ -25,11 +27,11 @@ OPTIONS = Word2VecOptions(dim=8, epochs=3, min_count=2, sample=0, tokens_per_ste
 LEFT = ["config.yaml", "metrics.jsonl", "run.json", "vectors.npz"]
 
 
-def settings(folder: Path, run: RunOptions | None = None, **options) -> Settings:
+def settings(folder: Path, run: RunOptions | None = None, **options) -> Word2VecSettings:
     corpus = folder / "corpus.txt"
     if not corpus.exists():
         corpus.write_text(text())
-    return Settings((str(corpus),), replace(OPTIONS, **options), run or RunOptions(threads=1))
+    return Word2VecSettings((str(corpus),), replace(OPTIONS, **options), run or RunOptions(threads=1))
 
 
 def finish(run: Word2VecRun, steps: int | None = None) -> dict | None:
@@ -208,6 +210,19 @@ def test_the_encoded_corpus_is_kept_and_used_again(tmp_path: Path, monkeypatch: 
     assert again == first
     (tmp_path / "corpus.txt").write_text(text(seed=1))
     assert finish(Word2VecRun.start(settings(tmp_path, keep), tmp_path / "run", force=True)) != first
+
+
+def test_a_kill_while_the_corpus_is_encoded_in_another_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ids of one way must not be taken for those of the other, though there are as many."""
+    (tmp_path / "corpus.txt").write_text("b B b B c B b a\n" * 300)
+    keep, options = RunOptions(threads=1, keep_encoded=True), {"min_count": 1}
+    first = finish(Word2VecRun.start(settings(tmp_path, keep, **options), tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        patch.setattr(encoding, "_save", lambda encoded: sys.exit())
+        with pytest.raises(SystemExit):
+            Word2VecRun.start(settings(tmp_path, keep, lowercase=False, **options), tmp_path / "run", force=True)
+    again = finish(Word2VecRun.start(settings(tmp_path, keep, **options), tmp_path / "run", force=True))
+    assert again == first
 
 
 def test_input_only_halves_the_file(tmp_path: Path, whole: Path) -> None:

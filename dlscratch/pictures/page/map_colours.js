@@ -25,7 +25,7 @@ const COLOURINGS = {
   movement: {
     name: "by movement",
     ends: ["stayed", "moved"],
-    share: (row, data) => Math.min(1, Math.max(0, 1 - data.change.cosines[row])),
+    share: (row, data) => Math.max(0, 1 - data.change.cosines[row]) / (data.change.furthest || 1),
   },
 };
 

@@ -29,7 +29,7 @@ class Labels {
     for (const row of chosen) {
       const spot = this.spot(context, view, positions, row, radius);
       if (!spot) continue;
-      const label = this.firstFree(grid, row, spot, this.width(context, row, "strong"), radius + 5);
+      const label = this.firstFree(grid, row, spot, this.width(context, row, "strong"), radius + 7);
       if (label) placed.push(label);
     }
     for (let row = 0; row < this.texts.length; row++) {

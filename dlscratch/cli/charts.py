@@ -1,0 +1,124 @@
+"""The commands that draw a run: plot, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from dlscratch.cli.options import Json, Quiet
+from dlscratch.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlscratch.cli.console import Console
+    from dlscratch.pictures.curves import Chart
+
+IMAGES = ("png", "svg", "pdf")
+HEIGHT = 12  # lines of a chart in the terminal
+WIDEST = 100
+PIPE_WIDTH = 80
+
+RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="The folders of one run or of several.")]
+
+
+def plot(
+    runs: RunFolders,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="A .png, .svg, .pdf, .json or .csv to write.")
+    ] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="NAME", help="Draw this, such as loss or lr. Repeatable.")
+    ] = None,
+    x: Annotated[Literal["epoch", "step", "seconds"], typer.Option("--x", help="What the curves go over.")] = "epoch",
+    log: Annotated[bool, typer.Option("--log", help="Space values by their logarithm.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Curves of loss and metrics, of several runs in one picture: in the terminal, or as a file."""
+    from dlscratch.cli.console import Console
+    from dlscratch.pictures.curves import charts, to_json
+    from dlscratch.runs.curves import metrics_of
+
+    kind = _kind(out)
+    console = Console(json=json, quiet=quiet)
+    drawn = charts(metrics_of(runs), metric or (), x)
+    if out is None:
+        _show(console, drawn, log)
+    else:
+        _write(drawn, out, kind, log)
+        console.say(f"{len(drawn)} charts in {out}")
+    console.result({"runs": [str(run) for run in runs], "file": out and str(out), "charts": to_json(drawn)})
+
+
+def _kind(out: Path | None) -> str:
+    """How to write a file, by its ending."""
+    kind = "" if out is None else out.suffix[1:].lower()
+    if out is not None and kind not in (*IMAGES, "json", "csv"):
+        raise UsageError(f"{out}: expected a file that ends in .png, .svg, .pdf, .json or .csv")
+    return kind
+
+
+def _show(console: Console, drawn: Sequence[Chart], log: bool) -> None:
+    from dlscratch.cli.live import coloured
+    from dlscratch.pictures.braille import plot as lines
+
+    width = min(WIDEST, console.rich.width) if console.is_terminal else PIPE_WIDTH
+    for number, chart in enumerate(drawn):
+        if not console.quiet:
+            console.rich.print("\n" * bool(number), coloured(lines(chart, width, HEIGHT, log=log)), sep="")
+
+
+def _write(drawn: Sequence[Chart], out: Path, kind: str, log: bool) -> None:
+    from dlscratch.checkpoint import atomic_write, write_text
+    from dlscratch.cli.signals import whole
+    from dlscratch.pictures.curves import draw, matplotlib, to_csv, to_json
+
+    if kind in IMAGES:
+        matplotlib()  # missing: say so before anything is written
+    with whole():
+        if kind == "json":
+            write_text(out, _json(to_json(drawn)))
+        elif kind == "csv":
+            write_text(out, to_csv(drawn))
+        else:
+            with atomic_write(out) as file:
+                draw(drawn, file, kind, log=log)
+
+
+def _json(document: Any) -> str:
+    import json
+
+    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help="The .html to write, or its data as .json; RUN/report.html."),
+    ] = None,
+    examples: Annotated[
+        bool, typer.Option("--examples/--no-examples", help="Show rows of the data, or leave all of them out.")
+    ] = True,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """One page about a run, to open or to send: curves, confusion matrix with examples, mistakes, model, config."""
+    from dlscratch.checkpoint import atomic_write
+    from dlscratch.cli.console import Console
+    from dlscratch.cli.signals import whole
+    from dlscratch.pictures.report import report as page
+    from dlscratch.runs.report import collect
+
+    out = out or run / "report.html"
+    if out.suffix.lower() not in (".html", ".htm", ".json"):
+        raise UsageError(f"{out}: expected a file that ends in .html or .json")
+    console = Console(json=json, quiet=quiet)
+    document = collect(run, examples=examples)
+    content = _json(document).encode() if out.suffix.lower() == ".json" else page(document)
+    with whole(), atomic_write(out) as file:
+        file.write(content)
+    console.say(f"{out}: {len(content):,} bytes")
+    console.result({"file": str(out), **document})

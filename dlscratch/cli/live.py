@@ -1,0 +1,84 @@
+"""Curves in a terminal: in colours, and, beside a training's bar, while they grow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.progress import Progress
+from rich.text import Text
+
+from dlscratch.cli.console import harmless
+from dlscratch.pictures.braille import Line, plot
+from dlscratch.pictures.curves import Chart, Series
+from dlscratch.training import Epoch, Step
+
+COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999")  # Okabe and Ito
+LEAST_HEIGHT, LEAST_WIDTH = 16, 50  # a smaller terminal is for the lines
+WIDTH, HEIGHT = 80, 6
+MOST_POINTS = 160
+PAUSE = 0.5  # seconds between two drawings
+
+
+def coloured(lines: Sequence[Line]) -> Text:
+    """A plot's lines, each curve in its colour."""
+    return Text("\n", no_wrap=True).join(map(_coloured, lines))
+
+
+def _coloured(line: Line) -> Text:
+    text = Text.assemble(*((harmless(part), "" if n is None else COLOURS[n % len(COLOURS)]) for part, n in line))
+    text.rstrip()
+    return text
+
+
+class LiveCurve:
+    """The loss of a run under way, in a few lines; a long run costs no more than a short one."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[float, float]] = []
+        self.validation: list[tuple[float, float | None]] = []
+        self.stride = 1
+        self._drawn, self._text = 0.0, Text("")
+
+    def step(self, record: Step, loss: float) -> None:
+        """Note the (smoothed) loss after a step."""
+        if record.step % self.stride == 0:
+            self.points.append((record.epoch - 1 + record.batch / record.batches, loss))
+        if len(self.points) > MOST_POINTS:
+            self.points, self.stride = self.points[1::2], 2 * self.stride
+
+    def epoch(self, record: Epoch) -> None:
+        """Note the loss on the validation rows."""
+        loss = record.values.get("val_loss")
+        if isinstance(loss, float):
+            self.validation.append((float(record.epoch), loss))
+            self.validation = self.validation[-MOST_POINTS:]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width < LEAST_WIDTH or console.height < LEAST_HEIGHT or len(self.points) < 2:
+            return
+        if time.monotonic() - self._drawn > PAUSE:
+            lines = plot(self._chart(), min(WIDTH, options.max_width), HEIGHT)
+            self._text, self._drawn = coloured(lines), time.monotonic()
+        yield self._text
+
+    def _chart(self) -> Chart:
+        known = {"training": list(self.points), "validation": list(self.validation)}
+        return Chart("loss", "epoch", [_series(name, points) for name, points in known.items() if points])
+
+
+def _series(name: str, points: Sequence[tuple[float, float | None]]) -> Series:
+    return Series("", name, [x for x, _ in points], [y for _, y in points], name)
+
+
+class CurveAndBar(Progress):
+    """A bar under a curve."""
+
+    curve: LiveCurve | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is drawn, from top to bottom."""
+        if self.curve is not None:
+            yield self.curve
+        yield self.make_tasks_table(self.tasks)

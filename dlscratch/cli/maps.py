@@ -1,0 +1,92 @@
+"""The command `vectors map`: a page, picture or table of where words lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dlscratch.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from dlscratch.cli.console import Console
+    from dlscratch.pictures.embedding_map import EmbeddingMap
+
+SHOWN = 10
+
+
+def map_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Word vectors, in any format that export writes.")],
+    other: Annotated[
+        Path | None, typer.Argument(metavar="AFTER", help="The same words later: the map shows what moved.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A page (.html), a picture (.png .svg) or the data (.json .csv).")
+    ] = Path("map.html"),
+    method: Annotated[
+        Literal["pca", "tsne", "umap"], typer.Option(help="The projection; tsne and umap need the extra `map`.")
+    ] = "pca",
+    words: Annotated[int, typer.Option(min=2, max=50_000, help="At most so many, the first of the file.")] = 50_000,
+    clusters: Annotated[int, typer.Option(min=1, max=8, help="Groups, each with a colour.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of clusters, t-SNE and UMAP.")] = 0,
+    read_as: Annotated[
+        str | None, typer.Option("--from", metavar="FORMAT", help="FILE's format, where its ending does not tell.")
+    ] = None,
+    errors: Annotated[
+        Literal["strict", "replace"], typer.Option(help="Words that are not UTF-8: refuse, or put U+FFFD.")
+    ] = "strict",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw the words in the plane: an offline page to search and zoom, a picture, or the data."""
+    from dlscratch.cli.console import Console
+    from dlscratch.cli.signals import whole
+    from dlscratch.pictures.embedding_map import check_ending, map_changes, map_words
+    from dlscratch.word2vec.vectors import WordVectors
+
+    console = Console(json=json, quiet=quiet)
+    check_ending(out)
+    first, *rest = (WordVectors.load(path, read_as, errors) for path in (file, other) if path is not None)
+    title = file.name if other is None else f"{file.name} → {other.name}"
+    with _progress(console) as tell, whole():
+        if rest:
+            shown = map_changes(
+                first, rest[0], title=title, method=method, words=words, clusters=clusters, seed=seed, tell=tell
+            )
+        else:
+            shown = map_words(first, title=title, method=method, words=words, clusters=clusters, seed=seed, tell=tell)
+        shown.save(out, tell)
+    _show(console, shown, out)
+
+
+def _show(console: Console, shown: EmbeddingMap, out: Path) -> None:
+    size = out.stat().st_size
+    moved = [
+        {"word": shown.vectors.words[row], "cosine": float(shown.cosines[row])}
+        for row in shown.moved[:SHOWN]
+        if shown.cosines is not None
+    ]
+    if moved:
+        console.table(("moved most", "cosine"), [(each["word"], f"{each['cosine']:.4f}") for each in moved])
+    console.say(f"{len(shown.vectors):,} of {shown.total:,} words; {', '.join(shown.layout.axes)}")
+    console.say(f"{out} ({size / 1e6:.1f} MB)", style="bold")
+    words, dim = shown.vectors.vectors.shape
+    what = {"method": shown.method, "axes": shown.layout.axes, "clusters": shown.cluster_names, "moved": moved}
+    console.result({"out": str(out), "bytes": size, "words": words, "dim": dim, **what})
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str, float | None], None]]:
+    """What is being done, and a bar where it is known how much is left, while a person is watching."""
+    if not console.is_terminal or console.quiet:
+        yield lambda phase, share: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console.rich, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda phase, share: bar.update(task, description=phase, completed=share or 0, total=share and 1)

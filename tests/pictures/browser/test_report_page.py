@@ -1,0 +1,146 @@
+"""The report's page in a browser: opened as a file, without a request, an error or a script of anyone else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+from report_pages import hostile_run, image_run  # noqa: E402
+
+from dlscratch.pictures.report import report  # noqa: E402
+from dlscratch.runs.report import collect  # noqa: E402
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
+    pytest.mark.filterwarnings("default"),  # what Playwright warns of is not ours
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Reports on hostile names and on images."""
+    folder = tmp_path_factory.mktemp("pages")
+    runs = {"hostile": hostile_run(folder), "images": image_run(folder)}
+    for name, run in runs.items():
+        (folder / f"{name}.html").write_bytes(report(collect(run)))
+    return {name: folder / f"{name}.html" for name in runs}
+
+
+@pytest.fixture
+def opened(browser: Browser, reports: dict[str, Path]) -> Iterator[Any]:
+    """`opened("images", 1280)`: the page; afterwards, nothing may have gone wrong on it."""
+    context = browser.new_context(accept_downloads=True)
+    troubles: list[str] = []
+
+    def open_page(name: str, width: int = 1280) -> Page:
+        page = context.new_page()
+        page.set_viewport_size({"width": width, "height": 900})
+        address = reports[name].as_uri()
+        page.on("request", lambda request: None if request.url == address else troubles.append(request.url[:200]))
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
+        page.goto(address)
+        return page
+
+    yield open_page
+    context.close()
+    assert [trouble for trouble in troubles if not trouble.startswith(("data:image/png", "blob:"))] == []
+
+
+def test_a_cell_shows_its_examples(opened: Any) -> None:
+    page = opened("images")
+    document = json.loads(page.locator("#data").text_content())
+    images = page.locator("#examples img:visible")
+    assert images.count() == 0
+    for button in page.locator("#matrix button").all():
+        button.click()
+        actual, predicted = map(int, str(button.get_attribute("value")).split("-"))
+        expected = [x["where"] for x in document["examples"] if (x["actual"], x["predicted"]) == (actual, predicted)]
+        shown = [str(image.get_attribute("alt")).removeprefix("the image of ") for image in images.all()]
+        assert shown == expected
+        assert button.get_attribute("aria-pressed") == "true"
+        assert all(image.evaluate("image => image.naturalWidth") == 6 for image in images.all())
+    expect(page.locator("#matrix button[aria-pressed=true]")).to_have_count(1)
+
+
+def test_the_keyboard_chooses_a_cell_and_reads_a_curve(opened: Any) -> None:
+    page = opened("images")
+    page.locator("#matrix button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#examples section:visible")).to_have_count(1)
+    curve = page.locator("svg[data-places]").first
+    curve.focus()
+    page.keyboard.press("ArrowLeft")
+    readout = page.locator("figure:has(svg[data-places]) output").first
+    cells = page.locator("figure:has(svg[data-places])").first.locator("tbody tr").first.locator("th, td")
+    values = cells.all_text_contents()
+    expect(readout).to_have_text(f"epoch {values[0]} · training {values[1]} · validation {values[2]}")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["hostile", "images"])
+def test_the_page_fits(opened: Any, name: str, width: int) -> None:
+    page = opened(name, width)
+    for button in page.locator("#matrix button").all():
+        button.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.querySelectorAll('svg[role=img]')].every(x => x.getBoundingClientRect().height > 50)")
+
+
+def test_hostile_names_are_inert_and_shown(opened: Any) -> None:
+    page = opened("hostile")
+    heads = page.locator(".matrix thead th").all_text_contents()
+    assert heads == json.loads(page.locator("#data").text_content())["classes"]
+    assert page.locator("script").count() == 2
+    assert page.locator("img").count() == 0
+
+
+def test_a_table_is_saved_as_csv_and_the_numbers_as_json(opened: Any, tmp_path: Path) -> None:
+    page = opened("hostile")
+    page.locator("figure > details summary").first.click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as CSV").first.click()
+    download.value.save_as(tmp_path / "loss.csv")
+    epochs = json.loads(page.locator("#data").text_content())["epochs"]
+    rows = [line.split(",") for line in (tmp_path / "loss.csv").read_text().splitlines()]
+    assert rows[0] == ["epoch", "training", "validation"]
+    assert [[float(x) for x in row] for row in rows[1:]] == [[e["epoch"], e["loss"], e["val_loss"]] for e in epochs]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the numbers").click()
+    download.value.save_as(tmp_path / "report.json")
+    assert json.loads((tmp_path / "report.json").read_text())["epochs"] == epochs
+
+
+def test_a_foreign_script_is_refused_by_the_policy(opened: Any) -> None:
+    page = opened("images")
+    page.remove_listener  # noqa: B018  the listeners stay: the refusal itself is logged as an error
+    refused = page.evaluate(
+        """() => new Promise((resolve) => {
+            document.addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
+            const script = document.createElement("script");
+            script.textContent = "window.ran = true";
+            document.body.append(script);
+        })"""
+    )
+    assert refused == "script-src-elem"
+    assert page.evaluate("window.ran") is None

@@ -1,0 +1,181 @@
+"""Curves, terminal plots, tensors and images: what is drawn is what the numbers are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlscratch.datasets import Arrays, Preprocessing
+from dlscratch.errors import MissingExtraError, UsageError
+from dlscratch.pictures import curves, tensors
+from dlscratch.pictures.axes import Axis, tick_name
+from dlscratch.pictures.braille import as_text, plot
+from dlscratch.pictures.images import brightness, image_shape, pixels_of
+from dlscratch.pictures.png import png
+
+FALLING = [{"epoch": e, "step": 10 * e, "seconds": 2.0, "loss": 1 / e, "val_loss": 2 / e, "best": True} for e in range(1, 9)]
+RISING = [{"epoch": e, "step": 5 * e, "seconds": 1.0, "loss": float(e), "lr": 0.1, "f1": [1.0]} for e in range(1, 4)]
+finite = st.floats(-1e9, 1e9, allow_subnormal=False)
+
+
+@given(finite, finite, st.integers(2, 9))
+def test_ticks_are_few_round_and_inside(low: float, high: float, most: int) -> None:
+    axis = Axis.around([low, high])
+    ticks = axis.ticks(most)
+    assert 1 <= len(ticks) <= most + 1
+    span = axis.high - axis.low
+    assert all(axis.low - 1e-6 * span <= tick <= axis.high + 1e-6 * span for tick in ticks)
+    assert axis(axis.low) == 0
+    assert axis(axis.high) == pytest.approx(1)
+
+
+def test_ticks_by_powers_of_ten() -> None:
+    assert Axis.around([0.001, 10, None, -1], log=True).ticks() == [0.001, 0.01, 0.1, 1, 10]
+    assert Axis.around([0.001, 10], log=True)(0.1) == pytest.approx(0.5)
+    assert Axis.around([1, 2], log=True)(0) is None
+    assert [tick_name(x) for x in (0.25, 20_000, -1.5, 1500)] == ["0.25", "20k", "−1.5", "1500"]
+
+
+def test_charts_hold_the_lines_of_each_run() -> None:
+    loss, rate = curves.charts({"a": FALLING, "b": RISING}, ["loss", "lr"], "seconds")
+    assert [(s.run, s.part) for s in loss.series] == [("a", "training"), ("a", "validation"), ("b", "training")]
+    assert loss.series[1].y == [2 / e for e in range(1, 9)]
+    assert loss.series[0].x == [2.0 * e for e in range(1, 9)]  # seconds of an epoch add up
+    assert rate.series[0].y == [0.1] * 3
+    assert [chart.metric for chart in curves.charts({"b": RISING})] == ["loss"]  # no clock, no lists, no rate
+    with pytest.raises(UsageError, match='there is no metric "los"; did you mean "loss"?'):
+        curves.charts({"a": FALLING}, ["los"])
+
+
+def test_charts_as_csv_and_json_read_back_exactly() -> None:
+    [chart] = curves.charts({"a,b": FALLING})
+    rows = list(csv.DictReader(io.StringIO(curves.to_csv([chart]))))
+    assert [float(row["value"]) for row in rows if row["part"] == "training"] == [1 / e for e in range(1, 9)]
+    assert {row["run"] for row in rows} == {"a,b"}
+    [document] = json.loads(json.dumps(curves.to_json([chart])))
+    assert document["series"][1]["y"] == [2 / e for e in range(1, 9)]
+
+
+def test_a_plot_in_the_terminal() -> None:
+    [chart] = curves.charts({"a": RISING})
+    lines = as_text(plot(chart, 60, 6)).split("\n")
+    assert lines[0] == "loss (mean of an example)"
+    assert lines[1].startswith("3┤")
+    assert lines[1].endswith("training 3")
+    assert lines[6].startswith("1┤")
+    assert lines[8].split() == ["1", "2", "3", "epoch"]
+    inked = [next(i for i, sign in enumerate(line[2:]) if "\u2800" < sign <= "\u28ff") for line in lines[1:7]]
+    assert inked == sorted(inked, reverse=True)  # the curve rises
+    assert max(map(len, lines)) <= 60
+
+
+def test_a_plot_leaves_gaps_and_names_every_curve() -> None:
+    lines = [{"epoch": e, "loss": None if e in (2, 3, 4) else 1.0} for e in range(1, 7)]
+    [chart] = curves.charts({"a": lines})
+    row = next(line for line in as_text(plot(chart, 60, 3)).split("\n") if "training" in line)
+    assert "  " in row.partition("training")[0].strip()
+    many = {f"run {n}": RISING for n in range(9)}
+    text = as_text(plot(curves.charts(many)[0], 70, 4))
+    assert all(f"run {n}, training 3" in text for n in range(9))
+    nothing = as_text(plot(curves.charts({"a": [{"epoch": 1, "loss": 1.0}]})[0], 60, 3))
+    assert "training 1" in nothing
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=60))
+def test_a_histogram_counts_every_value_once(values: list[float]) -> None:
+    array = np.array(values, np.float32)
+    found = tensors.histogram(array)
+    assert sum(found.counts) == np.isfinite(array).sum()
+    assert (found.nan, found.inf) == (np.isnan(array).sum(), np.isinf(array).sum())
+    assert len(found.edges) == len(found.counts) + bool(found.counts)
+
+
+def test_a_histogram_has_its_counts_in_place_and_as_csv() -> None:
+    found = tensors.histogram(np.array([0.0, 0.1, 0.9, 1.0, np.nan, np.inf]))
+    assert found == tensors.Histogram([0, 0.25, 0.5, 0.75, 1], [2, 0, 0, 2], 1, 1)
+    rows = list(csv.reader(io.StringIO(tensors.histograms_csv({"w": found}))))
+    assert rows[1:] == [["w", "0.0", "0.25", "2"], ["w", "0.25", "0.5", "0"], ["w", "0.5", "0.75", "0"],
+                        ["w", "0.75", "1.0", "2"], ["w", "nan", "nan", "1"], ["w", "inf", "inf", "1"]]  # fmt: skip
+    assert tensors.histograms({"text": np.array(["a"]), "none": np.zeros(0)}) == {}
+
+
+def test_a_heat_map_of_a_large_matrix_is_of_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "MOST_PIXELS", 3)
+    matrix = np.arange(35.0).reshape(7, 5)
+    found = tensors.heat_map(matrix)
+    assert found is not None
+    pixels, down, across = found
+    assert (pixels.shape, down, across) == ((3, 3), 3, 2)
+    assert pixels[0, 0] == matrix[:3, :2].mean()
+    assert pixels[2, 2] == matrix[6:, 4:].mean()
+    assert tensors.heat_map(np.zeros((3, 3), int)) is None
+
+
+def test_filters_in_a_mosaic() -> None:
+    picture = tensors.mosaic(np.arange(20.0).reshape(5, 2, 2))
+    assert picture.shape == (5, 8)
+    assert picture[3:, 3:5].tolist() == [[16, 17], [18, 19]]
+    assert np.isnan(picture[2]).all()
+
+
+IMAGES = {
+    (28, 28): ((28, 28, 1), False),
+    (1, 28, 28): ((28, 28, 1), True),
+    (3, 32, 32): ((32, 32, 3), True),
+    (32, 32, 3): ((32, 32, 3), False),
+    (16,): None,
+    (5, 7, 9): None,
+}
+
+
+@pytest.mark.parametrize("shape", IMAGES)
+def test_which_arrays_are_images(shape: tuple[int, ...]) -> None:
+    data = Arrays(np.zeros((4, *shape), np.uint8), np.array([0, 1, 0, 1]), target="y")
+    assert image_shape(Preprocessing().fit(data, np.arange(4))) == IMAGES[shape]
+
+
+def test_pixels_of_channels_first_and_last() -> None:
+    image = np.arange(48, dtype=np.uint8).reshape(1, 3, 4, 4)
+    first = pixels_of(image, (4, 4, 3), True, 0, 255)
+    last = pixels_of(image.transpose(0, 2, 3, 1), (4, 4, 3), False, 0, 255)
+    assert np.array_equal(first, last)
+    assert first[0, 1, 2].tolist() == [6, 22, 38]
+    assert pixels_of(np.zeros((1, 300, 200)), (300, 200, 1), False, 0, 1).shape == (1, 75, 50, 1)
+    assert brightness(np.array([0.0, 16.0])) == (0, 16)
+    assert brightness(np.array([-1.0, 0.5])) == (-1, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_png_is_what_other_programs_read(channels: int) -> None:
+    image = pytest.importorskip("matplotlib.image")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), dtype=np.uint8)
+    read = np.rint(image.imread(io.BytesIO(png(pixels))) * 255)
+    assert np.array_equal(read.reshape(pixels.shape), pixels)
+
+
+def test_drawing_with_matplotlib() -> None:
+    pytest.importorskip("matplotlib")
+    drawn = curves.charts({"$a_b$ <x>": FALLING, "词": RISING})
+    for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
+        files = io.BytesIO(), io.BytesIO()
+        for file in files:
+            curves.draw(drawn, file, kind, log=True)
+        assert files[0].getvalue().startswith(start)
+        assert files[0].getvalue() == files[1].getvalue()  # equal figures, equal files
+    for shape in ((3, 4, 4), (3, 4, 4, 3)):
+        file = io.BytesIO()
+        tensors.draw_filters("0.weight", np.ones(shape), file)
+        assert file.getvalue().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'dlscratch\[plot\]'"):
+        curves.matplotlib()
