@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dlscratch._version import __version__
-from dlscratch.cli import charts, configs, models
+from dlscratch.cli import charts, configs, drawing, models
 from dlscratch.cli.signals import Interrupted, ignore
 from dlscratch.cli.streams import guard
 from dlscratch.errors import DlscratchError
@@ -66,7 +66,8 @@ def vectors() -> None:
 LATE = {"word2vec": "words", "vectors": "vectors"}  # the files that have the commands
 COMMANDS = (
     *(configs.init, configs.check, models.train, models.inspect, models.evaluate, models.predict),
-    *(charts.plot, charts.report, word2vec, vectors, configs.schema, configs.options),
+    *(charts.plot, charts.report, drawing.explain, drawing.graph),
+    *(word2vec, vectors, configs.schema, configs.options),
 )
 for command in COMMANDS:
     app.command()(command)

@@ -6,12 +6,17 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import rich.box
 import rich.console
 import rich.markup
 import rich.table
+import rich.text
+import rich.tree
+
+if TYPE_CHECKING:
+    from dlscratch.pictures.tree import Branch
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -63,6 +68,11 @@ class Console:
             table.add_row(*(rich.markup.escape(harmless(cell)) for cell in row))
         self.rich.print(table, soft_wrap=False)
 
+    def tree(self, branch: Branch) -> None:
+        """A tree with lines drawn before its branches, not in --quiet."""
+        if not self.quiet:
+            self.rich.print(_tree(branch), soft_wrap=False)
+
     def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
         """The command's result: with --json the document, alone on stdout."""
         if self.json:
@@ -79,6 +89,12 @@ class Console:
         else:
             sys.stdout.flush()
             sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _tree(branch: Branch) -> rich.tree.Tree:
+    tree = rich.tree.Tree(rich.text.Text(harmless(branch.label), overflow="fold"), guide_style="dim")
+    tree.children = [_tree(each) for each in branch.branches]
+    return tree
 
 
 def number(value: Any, digits: int = 4) -> str:

@@ -110,14 +110,22 @@ def _data(document: Document, config: Config, base: Path) -> tuple[Prepared, dic
 
 def _model(document: Document, config: Config, prepared: Prepared, objective: Objective) -> Sequential:
     """The model, built for the data; a ConfigError names the line of the layer that does not fit."""
-    architecture = [spec.value() for spec in config.model]
-    try:
-        model = Sequential.from_architecture(architecture, prepared.preprocessor.input_shape, config.seed)
-    except (ShapeError, UsageError) as error:
-        raise document.error([Problem(_layer_path(str(error)), str(error))]) from None
+    model = _network(document, config, prepared.preprocessor.input_shape)
     if model.output_shape != (objective.outputs,):
         raise document.error([Problem(("model", len(config.model) - 1), _wrong_output(model, objective))])
     return model
+
+
+def _network(document: Document, config: Config, shape: tuple[int, ...]) -> Sequential:
+    try:
+        return Sequential.from_architecture([spec.value() for spec in config.model], shape, config.seed)
+    except (ShapeError, UsageError) as error:
+        raise document.error([Problem(_layer_path(str(error)), str(error))]) from None
+
+
+def untrained(path: str | Path, shape: tuple[int, ...], overrides: Iterable[str] = ()) -> Sequential:
+    """The model of a config for inputs of a shape, without its data. ConfigError: the config, or what does not fit."""
+    return _network(*load(path, overrides), shape)
 
 
 def _check_smallest_batch(document: Document, size: int, model: Sequential, rows: int) -> None:
@@ -159,4 +167,4 @@ def _warnings(config: Config, loss: str) -> Iterable[str]:
         yield f"model[{len(config.model) - 1}].sigmoid: this loss takes the sigmoid itself; leave this layer out"
 
 
-__all__ = ["ConfigError", "Experiment", "assemble", "build", "effective"]
+__all__ = ["ConfigError", "Experiment", "assemble", "build", "effective", "untrained"]

@@ -15,7 +15,7 @@ MANY = 40  # in a model of more layers, groups begin folded
 def graph_page(graph: Graph, direction: Direction = "down") -> bytes:
     """The page, in one file."""
     leaves = sum(not block.inside for block in graph.root.all())
-    buttons = [("unfold", "Unfold all"), ("fold", "Fold all"), ("turn", "Turn")]
+    buttons = [("unfold", "Unfold all"), ("fold", "Fold all"), ("turn", "Turn: → or ↓")]
     tools = [tag("button", text, type="button", id=name) for name, text in buttons]
     families = {block.family for block in graph.root.all() if not block.inside}
     legend = [tag("li", text, class_=name) for name, text in FAMILIES.items() if name in families]
@@ -37,7 +37,7 @@ def _block(block: Block, unfolded: bool) -> Html:
     """A layer, or a group with its chain inside: both unfold."""
     head = [tag("strong", f"{block.path} {block.kind}"), " ", tag("span", block.details, class_="options")]
     head += [" ", tag("span", f"→ {times(block.output_shape)}", class_="shape")]
-    head += [" ", tag("span", block.count, class_="count")] if block.count else []
+    head += [" · ", tag("span", block.count, class_="count")] if block.count else []
     summary = tag("summary", *head)
     if not block.inside:
         return tag("li", tag("details", summary, *_facts(block)), class_=f"layer {block.family}")

@@ -31,6 +31,7 @@ def figure_of(shown: EmbeddingMap, kind: str) -> bytes:
         import matplotlib
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
+        from matplotlib.patheffects import withStroke
     except ImportError:
         raise MissingExtraError("matplotlib", "plot", "A map as PNG or SVG") from None
 
@@ -41,7 +42,7 @@ def figure_of(shown: EmbeddingMap, kind: str) -> bytes:
         axes = figure.add_subplot()
         _draw_dots(axes, shown)
         figure.draw_without_rendering()
-        _draw_words(axes, shown)
+        _draw_words(axes, shown, [withStroke(linewidth=2, foreground="white")])
         file = io.BytesIO()
         figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return file.getvalue()
@@ -49,7 +50,7 @@ def figure_of(shown: EmbeddingMap, kind: str) -> bytes:
 
 def _draw_dots(axes: Axes, shown: EmbeddingMap) -> None:
     positions = shown.layout.positions
-    size = float(np.clip(4000 / len(positions), 0.6, 20))
+    size = float(np.clip(15000 / len(positions), 1.5, 20))
     for number, name in enumerate(shown.cluster_names):
         x, y = positions[shown.clusters == number].T
         label = _text(", ".join(name))
@@ -62,12 +63,12 @@ def _draw_dots(axes: Axes, shown: EmbeddingMap) -> None:
     axes.title.set_parse_math(False)
     if not shown.layout.measured:
         axes.set(xticks=[], yticks=[])
-    legend = axes.legend(title="clusters", fontsize=7, markerscale=2, loc="upper left", bbox_to_anchor=(1, 1))
+    legend = axes.legend(title="clusters", fontsize=7, markerscale=3, loc="upper left", bbox_to_anchor=(1, 1))
     for text in legend.get_texts():
         text.set_parse_math(False)
 
 
-def _draw_words(axes: Axes, shown: EmbeddingMap) -> None:
+def _draw_words(axes: Axes, shown: EmbeddingMap, rim: list[Any]) -> None:
     """The words that moved most, then the most frequent, wherever there is room."""
     places = axes.transData.transform(shown.layout.positions)
     taken: list[Array] = []
@@ -77,7 +78,7 @@ def _draw_words(axes: Axes, shown: EmbeddingMap) -> None:
         if not text.strip() or any((box[0] < other[1]).all() and (other[0] < box[1]).all() for other in taken):
             continue
         taken.append(box)
-        options: dict[str, Any] = {"fontsize": 7, "va": "center", "parse_math": False}
+        options: dict[str, Any] = {"fontsize": 7, "va": "center", "parse_math": False, "path_effects": rim}
         axes.annotate(text, shown.layout.positions[row], (3, 0), textcoords="offset points", **options)
 
 

@@ -131,9 +131,9 @@ def test_a_table_is_saved_as_csv_and_the_numbers_as_json(opened: Any, tmp_path: 
     assert json.loads((tmp_path / "report.json").read_text())["epochs"] == epochs
 
 
-def test_a_foreign_script_is_refused_by_the_policy(opened: Any) -> None:
-    page = opened("images")
-    page.remove_listener  # noqa: B018  the listeners stay: the refusal itself is logged as an error
+def test_a_foreign_script_is_refused_by_the_policy(browser: Browser, reports: dict[str, Path]) -> None:
+    page = browser.new_page()
+    page.goto(reports["images"].as_uri())
     refused = page.evaluate(
         """() => new Promise((resolve) => {
             document.addEventListener("securitypolicyviolation", (event) => resolve(event.effectiveDirective));
@@ -144,3 +144,4 @@ def test_a_foreign_script_is_refused_by_the_policy(opened: Any) -> None:
     )
     assert refused == "script-src-elem"
     assert page.evaluate("window.ran") is None
+    page.close()

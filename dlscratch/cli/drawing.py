@@ -1,0 +1,150 @@
+"""The commands that draw computations: explain an expression, and show the graph of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from dlscratch.cli.options import Json, Overrides, Quiet
+from dlscratch.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlscratch.cli.console import Console
+    from dlscratch.nn import Sequential
+    from dlscratch.pictures.explain import Explanation
+    from dlscratch.pictures.graph import Graph
+
+FORMATS = (".svg", ".html", ".dot", ".json", ".txt")
+
+
+def explain(
+    expression: Annotated[
+        str, typer.Argument(metavar="EXPRESSION", help='Ops on names and numbers, such as "(x + y) * z".')
+    ],
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The values: x=-2, w=[[1,2],[3,4]].")
+    ] = None,
+    constant: Annotated[
+        list[str] | None, typer.Option("--constant", metavar="NAME", help="Give it no gradient. Repeatable.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw it, too.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the forward values of an expression, and its gradients step by step, with the numbers.
+
+    + - * / ** @, subscripts and every op by name: softmax(x, axis=0), sum(x), conv2d(x, w). Where the expression begins
+    with a minus, write -- before it.
+    """
+    from dlscratch.checkpoint import write_text
+    from dlscratch.cli.console import Console
+    from dlscratch.pictures.explain import explained
+    from dlscratch.pictures.expression import evaluate
+    from dlscratch.pictures.syntax import assignments
+
+    console = Console(json=json, quiet=quiet)
+    explanation = explained(evaluate(expression, assignments(values or []), constant or ()))
+    if svg is not None:
+        from dlscratch.pictures.explain_svg import explain_svg
+
+        write_text(svg, explain_svg(explanation))
+    _show_explanation(console, explanation)
+    if svg is not None:
+        console.say(f"drawn in {svg}", style="bold")
+    console.result(explanation.document())
+
+
+def _show_explanation(console: Console, explanation: Explanation) -> None:
+    console.say("forward", style="bold")
+    console.tree(explanation.forward())
+    console.say("\nbackward (g is the gradient that has come in)", style="bold")
+    steps = explanation.backward()
+    for step in steps:
+        console.tree(step)
+    if not steps:
+        console.say("nothing here has a gradient")
+    console.say("\ngradients", style="bold")
+    for line in explanation.summary():
+        console.say(line)
+
+
+def graph(
+    model: Annotated[str, typer.Argument(metavar="CONFIG|MODEL", help="A YAML config, or a model such as best.npz.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A .svg .html .dot .json or .txt file; text when left out."),
+    ] = None,
+    direction: Annotated[Literal["down", "right"], typer.Option("--direction", help="Where the layers go.")] = "down",
+    depth: Annotated[
+        int | None, typer.Option("--depth", min=0, help="Fold containers deeper than this; 0 folds all.")
+    ] = None,
+    ops: Annotated[bool, typer.Option("--ops", help="Show the ops of each layer.")] = False,
+    input_shape: Annotated[
+        str | None,
+        typer.Option("--input-shape", metavar="SIZES", help="Of one example, such as 1,28,28: needs no data."),
+    ] = None,
+    overrides: Overrides = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show the graph of a model: layers with shapes and parameters, as text or as a picture."""
+    from dlscratch.checkpoint import atomic_write
+    from dlscratch.cli.console import Console
+    from dlscratch.pictures.graph import model_graph
+
+    if out is not None and out.suffix.lower() not in FORMATS:
+        raise UsageError(f"{out}: expected a file that ends in {', '.join(FORMATS)}")
+    console = Console(json=json, quiet=quiet)
+    title = Path(model).stem if model != "-" else "model"
+    found = model_graph(_network(model, input_shape, overrides), title, ops=ops).folded(depth)
+    if out is None:
+        console.tree(found.branch())
+    else:
+        with atomic_write(out) as file:
+            file.write(_drawn(found, out.suffix.lower(), direction))
+        console.say(f"{found.summary}; drawn in {out}")
+    console.result(found.document())
+
+
+def _network(model: str, input_shape: str | None, overrides: list[str] | None) -> Sequential:
+    """The network of a saved model, or that of a config: for its data, or for examples of a given shape."""
+    if model.endswith(".npz"):
+        from dlscratch.runs import TrainedModel
+
+        if input_shape or overrides:
+            raise UsageError("--input-shape and --set are for configs; a saved model has its shapes")
+        return TrainedModel.load(model).network
+    from dlscratch.config.build import build, untrained
+
+    if input_shape is None:
+        return build(model, overrides or ()).model
+    try:
+        shape = tuple(int(size) for size in input_shape.replace("x", ",").split(","))
+    except ValueError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise UsageError(f"--input-shape {input_shape}: expected sizes above 0, such as 1,28,28")
+    return untrained(model, shape, overrides or ())
+
+
+def _drawn(graph: Graph, suffix: str, direction: Literal["down", "right"]) -> bytes:
+    """The contents of the file."""
+    import json
+
+    if suffix == ".html":
+        from dlscratch.pictures.graph_page import graph_page
+
+        return graph_page(graph, direction)
+    if suffix == ".svg":
+        from dlscratch.pictures.graph_svg import graph_svg
+
+        text = graph_svg(graph, direction)
+    elif suffix == ".dot":
+        text = graph.dot(direction)
+    elif suffix == ".json":
+        text = json.dumps(graph.document(), ensure_ascii=False, indent=2) + "\n"
+    else:
+        text = graph.branch().text() + "\n"
+    return text.encode("utf-8", "backslashreplace")
