@@ -3,7 +3,7 @@
 The format, version 1
     A zip archive without compression, as `numpy.savez` writes it, that `numpy.load(path, allow_pickle=False)` opens.
     Each array is a member `NAME.npy` in NumPy's npy format, under its state_dict name (`0.weight`,
-    `optimizer/exp_avg/0.weight`). The member `metadata.npy` is a one-dimensional uint8 array: the UTF-8 bytes of a JSON
+    `optimizer/square_sum/0.weight`). The member `metadata.npy` is a one-dimensional uint8 array: the UTF-8 bytes of a JSON
     object with at least
 
         format          "dlscratch"
@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import lzma
 import os
 import secrets
 import stat
@@ -35,12 +36,12 @@ import numpy as np
 
 from dlscratch._version import __version__
 from dlscratch.backend import Array
-from dlscratch.errors import CheckpointError, OutputError
+from dlscratch.errors import CheckpointError, OutputError, UsageError
 
 FORMAT_VERSION = 1
 METADATA = "metadata"
 CHUNK = 1 << 20
-DAMAGE = (zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+DAMAGE = (lzma.LZMAError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 
 
 @contextlib.contextmanager
@@ -85,7 +86,7 @@ def _sync_folder(folder: Path) -> None:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write a text file atomically, in UTF-8."""
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode(errors="backslashreplace"))
 
 
 def sha256(array: Array) -> str:
@@ -101,6 +102,8 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Ma
         for name, array in arrays.items()
     }
     head = {"format": "dlscratch", "format_version": FORMAT_VERSION, "written_by": __version__}
+    if METADATA in arrays:
+        raise UsageError(f'{path}: an array cannot be named "{METADATA}"')
     text = json.dumps({**head, **metadata, "arrays": facts}, ensure_ascii=False, allow_nan=True)
     with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, array in {METADATA: np.frombuffer(text.encode(), np.uint8), **arrays}.items():

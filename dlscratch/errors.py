@@ -79,7 +79,14 @@ class OutputError(DlscratchError):
     exit_code = 6
 
 
+def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The most alike in `known`, upper or lower case; None where nothing is as alike as `cutoff`, 0 to 1."""
+    folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean "closest"?`, or an empty string where nothing in `known` is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    found = closest(word, known)
+    return "" if found is None else f'; did you mean "{found}"?'

@@ -95,6 +95,7 @@ def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Tensor, Any], T
 
 METHODS = {
     "__len__": _length,
+    "__iter__": lambda x: (x[i] for i in range(_length(x))),
     "__bool__": lambda x: bool(x.item()),
     "__float__": lambda x: float(x.item()),
     "__repr__": tensor_text,

@@ -41,6 +41,8 @@ class Node:
         tensors = [x if isinstance(x, Tensor) else None for x in operands]
         self.sources = [None if x is None else x._node or x for x in tensors]
         wanted = [x is not None and x.requires_grad for x in tensors]
+        if True in wanted[len(rules) :]:
+            raise GradientError(f"<{name}> returned {len(rules)} rules, but operand {len(rules) + 1} wants a gradient")
         self.rules = [rule if want else None for want, rule in zip(wanted, rules, strict=False)]
         self.versions = [(x._version, x._version[0]) for x in tensors if x is not None]
 
@@ -75,7 +77,7 @@ class Tensor:
 
     @property
     def data(self) -> Array:
-        """The values as a read-only view. Assign an array to replace them; write in place through `mutate()`."""
+        """The values as a read-only view. Assign an array to replace them."""
         return read_only(self._array)
 
     @data.setter
@@ -85,8 +87,8 @@ class Tensor:
             raise ShapeError(f"data: expected a leaf tensor and shape {self.shape}, got {array.shape} for {self!r}")
         self._array, self._version = array, [0]
 
-    def mutate(self) -> Array:
-        """The array itself, to be written in place; a graph that needs the old values then refuses backward()."""
+    def _mutate(self) -> Array:
+        """The array itself, to be written at once; a graph that needs the old values then refuses backward()."""
         if self._node is not None:
             raise GradientError(f"{self!r} is the result of an op; only leaf tensors can be changed in place")
         self._version[0] += 1
@@ -125,7 +127,6 @@ class Tensor:
         return np.array(self._array, dtype=dtype)
 
     if TYPE_CHECKING:  # bound in ops.py and composed.py
-
         def _method(self, *args: Any, **options: Any) -> Tensor: ...
         def __iter__(self) -> Iterator[Tensor]: ...
         def graph(self) -> str: ...
@@ -178,21 +179,20 @@ def _fit(g: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
 
 def wrap(array: Array, operands: tuple[Any, ...] = (), node: Node | None = None) -> Tensor:
-    """A tensor that takes an array over without a copy, so that nobody else may write to it any more.
-
-    A view of an operand counts changes in place together with it.
-    """
+    """A tensor that takes an array over without a copy; a view of an operand counts changes together with it."""
     tensor = Tensor.__new__(Tensor)
     tensor._array, tensor._node, tensor.requires_grad = array, node, node is not None
     tensor.grad = tensor.name = None
-    seen = [x for x in operands if isinstance(x, Tensor) and (array.base is not None or array is x._array)]
+    seen = [x for x in operands if isinstance(x, Tensor) and np.may_share_memory(array, x._array)]
     tensor._version = seen[0]._version if seen else [0]
+    if node is not None:
+        node.versions.append((tensor._version, tensor._version[0]))  # rules may need the result, too
     return tensor
 
 
 @contextmanager
 def no_grad() -> Iterator[None]:
-    """Record nothing inside `with no_grad():` or in a function under `@no_grad()`, in this thread only."""
+    """Record nothing inside `with no_grad():` or a function under `@no_grad()`, in this thread; never over a yield."""
     token = _recording.set(False)
     try:
         yield
@@ -208,19 +208,20 @@ def op(*samples: Any) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Tensor]:
-        kinds = [(name, parameter.kind) for name, parameter in inspect.signature(function).parameters.items()]
-        options_in_order = [name for name, kind in kinds if kind is inspect.Parameter.KEYWORD_ONLY]
-        variadic = any(kind is inspect.Parameter.VAR_POSITIONAL for _, kind in kinds)
-        arity = len(kinds) - len(options_in_order)
+        known = inspect.signature(function).parameters.values()
+        names = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]  # of the arrays
+        variadic = not names
+        free = [p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=None) for p in known if p.kind is p.KEYWORD_ONLY]
+        loose = inspect.Signature([p for p in known if p.name in names] + free)  # options by position, arrays by name
         title = function.__name__.title().replace("_", "")
 
         @functools.wraps(function)
         def apply(*operands: Any, **options: Any) -> Tensor:
             if variadic:
                 operands = tuple(operands[0]) if isinstance(operands[0], list | tuple) else operands
-            elif len(operands) > arity:
-                options.update(zip(options_in_order, operands[arity:], strict=False))
-                operands = operands[:arity]
+            elif len(operands) > len(names) or not options.keys().isdisjoint(names):
+                options = dict(loose.bind(*operands, **options).arguments)
+                operands = tuple([options.pop(name, None) for name in names])
             tensors = [x for x in operands if isinstance(x, Tensor)]
             recording = _recording.get() and True in [x.requires_grad for x in tensors]
             arrays = [x._array if isinstance(x, Tensor) else _plain(x, recording, tensors) for x in operands]
@@ -242,6 +243,6 @@ def _plain(operand: Any, recording: bool, tensors: list[Tensor]) -> Any:
     """An operand that is no tensor. Beside one, a Python number takes on its dtype; an array that a graph will hold
     is copied, since its owner may change it.
     """
-    if tensors and isinstance(operand, int | float):
-        return operand
+    if operand is None or (tensors and isinstance(operand, int | float | np.generic)):
+        return operand.item() if isinstance(operand, np.generic) else operand
     return as_array(operand) if recording or not hasattr(operand, "dtype") else operand

@@ -139,8 +139,8 @@ def broadcast_to(x: Array, *, shape: tuple[int, ...]) -> Any:
 @op(sample((2, 3), (1, 3)), sample((2, 3), (2, 1), axis=-1))
 def concatenate(*arrays: Array, axis: int = 0) -> Any:
     """Arrays (given one by one or as a list) joined along an axis."""
-    ends = np.cumsum([np.shape(x)[axis] for x in arrays[:-1]])
-    rules = [lambda g, i=i: np.split(g, ends, axis)[i] for i in range(len(arrays))]
+    ends = np.cumsum([0, *[np.shape(x)[axis] for x in arrays]])
+    rules = [lambda g, i=i: g.take(range(ends[i], ends[i + 1]), axis) for i in range(len(arrays))]
     return np.concatenate(arrays, axis), *rules
 
 @op(sample((2, 3), width=((1, 0), (0, 2))))
@@ -174,7 +174,7 @@ def sum(x: Array, *, axis: Axes = None, keepdims: bool = False) -> Any:
 def max(x: Array, *, axis: Axes = None, keepdims: bool = False) -> Any:
     """The largest element over one axis, several, or all; equals share the gradient."""
     y = np.max(x, axis, keepdims=True)
-    share = (x == y) / np.sum(x == y, axis, dtype=x.dtype, keepdims=True)
+    share = (x == y) / np.sum(x == y, axis, keepdims=True)
     return y if keepdims else y.squeeze(axis), lambda g: _kept(g, axis, keepdims) * share
 
 def _kept(g: Array, axis: Axes, keepdims: bool) -> Any:

@@ -36,6 +36,7 @@ app = typer.Typer(
     help="Deep learning from scratch on NumPy: from a CSV, images or a text to a trained model.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
 )

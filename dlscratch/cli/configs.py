@@ -65,7 +65,9 @@ def check(config: ConfigFile, overrides: Overrides = None, json: Json = False, q
     parts = {name: getattr(experiment.prepared, name) for name in ("train", "validation", "test")}
     rows = {name: len(part) for name, part in parts.items() if part is not None}
     parameters = sum(parameter.size for parameter in experiment.model.parameters())
-    console.say(f"{config}: nothing is wrong")
+    count = len(experiment.warnings)
+    verdict = "nothing is wrong" if count == 0 else f"can be trained, with {count} warning{'s' * (count > 1)}"
+    console.say(f"{config}: {verdict}")
     console.say(f"{', '.join(f'{name} {count:,}' for name, count in rows.items())} rows; {parameters:,} parameters")
     console.result({"config": config, "rows": rows, "parameters": parameters, "warnings": list(experiment.warnings)})
 

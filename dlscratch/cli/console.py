@@ -49,6 +49,11 @@ class Console:
         if not self.quiet:
             self.rich.print(rich.markup.escape(harmless(text)), style=style)
 
+    def answer(self, text: object, style: str | None = None) -> None:
+        """A line that the command was asked for: in --quiet, too, but not beside a JSON document."""
+        if not (self.quiet and self.json):
+            self.rich.print(rich.markup.escape(harmless(text)), style=style)
+
     def warn(self, text: object) -> None:
         """A line on stderr, not in --quiet."""
         if not self.quiet:
@@ -57,8 +62,8 @@ class Console:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, left: int = 1
     ) -> None:
-        """A table, not in --quiet: the first `left` columns to the left, the others, numbers, to the right."""
-        if self.quiet:
+        """A table, which is a result: the first `left` columns to the left, the others, numbers, to the right."""
+        if self.quiet and self.json:
             return
         table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
         for number, name in enumerate(columns):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from dlscratch.cli.options import Json, Overrides, Quiet
-from dlscratch.errors import UsageError
+from dlscratch.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
@@ -44,7 +44,7 @@ def explain(
     from dlscratch.pictures.expression import evaluate
     from dlscratch.pictures.syntax import assignments
 
-    console = Console(json=json, quiet=quiet)
+    console = Console(json=json, quiet=quiet and (json or svg is not None))  # else the text is the result
     explanation = explained(evaluate(expression, assignments(values or []), constant or ()))
     if svg is not None:
         from dlscratch.pictures.explain_svg import explain_svg
@@ -78,7 +78,7 @@ def graph(
     ] = None,
     direction: Annotated[Literal["down", "right"], typer.Option("--direction", help="Where the layers go.")] = "down",
     depth: Annotated[
-        int | None, typer.Option("--depth", min=0, help="Fold containers deeper than this; 0 folds all.")
+        int | None, typer.Option("--depth", min=0, help="Open so many levels of containers; all when left out.")
     ] = None,
     ops: Annotated[bool, typer.Option("--ops", help="Show the ops of each layer.")] = False,
     input_shape: Annotated[
@@ -96,9 +96,11 @@ def graph(
 
     if out is not None and out.suffix.lower() not in FORMATS:
         raise UsageError(f"{out}: expected a file that ends in {', '.join(FORMATS)}")
-    console = Console(json=json, quiet=quiet)
+    console = Console(json=json, quiet=quiet and (json or out is not None))  # else the text is the result
     title = Path(model).stem if model != "-" else "model"
-    found = model_graph(_network(model, input_shape, overrides), title, ops=ops).folded(depth)
+    found = model_graph(_network(model, input_shape, overrides), title, ops=ops)
+    if out is None or out.suffix.lower() != ".html":  # a page unfolds by itself
+        found = found.folded(depth)
     if out is None:
         console.tree(found.branch())
     else:
@@ -119,7 +121,10 @@ def _network(model: str, input_shape: str | None, overrides: list[str] | None) -
     from dlscratch.config.build import build, untrained
 
     if input_shape is None:
-        return build(model, overrides or ()).model
+        try:
+            return build(model, overrides or ()).model
+        except DataError as error:
+            raise DataError(f"{error}; --input-shape draws the graph without data") from error
     try:
         shape = tuple(int(size) for size in input_shape.replace("x", ",").split(","))
     except ValueError:

@@ -37,7 +37,7 @@ class LiveCurve:
 
     def __init__(self) -> None:
         self.points: list[tuple[float, float]] = []
-        self.validation: list[tuple[float, float | None]] = []
+        self.validation: list[tuple[float, float]] = []
         self.stride = 1
         self._drawn, self._text = 0.0, Text("")
 
@@ -64,11 +64,11 @@ class LiveCurve:
         yield self._text
 
     def _chart(self) -> Chart:
-        known = {"training": list(self.points), "validation": list(self.validation)}
+        known = {"training": self.points, "validation": self.validation}
         return Chart("loss", "epoch", [_series(name, points) for name, points in known.items() if points])
 
 
-def _series(name: str, points: Sequence[tuple[float, float | None]]) -> Series:
+def _series(name: str, points: Sequence[tuple[float, float]]) -> Series:
     return Series("", name, [x for x, _ in points], [y for _, y in points], name)
 
 

@@ -23,6 +23,8 @@ def train(
     config: ConfigFile,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME when left out.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set training.epochs=N.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last.npz.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
     json: Json = False,
@@ -36,7 +38,9 @@ def train(
     if resume and force:
         raise UsageError("--resume goes on with the run in the folder, --force replaces it; choose one")
     console = Console(json=json, quiet=quiet)
-    experiment = build(config, overrides or ())
+    short = {"training.epochs": epochs, "seed": seed}
+    more = [f"{path}={value}" for path, value in short.items() if value is not None]
+    experiment = build(config, [*(overrides or ()), *more])
     folder = out or Path("runs") / str(experiment.config.name)
     describe_experiment(console, experiment)
     with whole() as stop:
@@ -84,10 +88,20 @@ def _show_result(console: Console, result: dict[str, Any]) -> None:
             figures = "  ".join(
                 f"{name} {number(value)}" for name, value in result[part].items() if not isinstance(value, list)
             )
-            console.say(
-                f"{part} (best epoch, {result['best_epoch']}):  {figures}", style="bold" if part == "test" else None
-            )
-    console.say(result["model"])
+            style = "bold" if part == "test" else None
+            console.answer(f"{part} (best epoch, {result['best_epoch']}):  {figures}", style)
+            _compare_with_guessing(console, part, result[part])
+    console.answer(result["model"])
+
+
+def _compare_with_guessing(console: Console, part: str, results: dict[str, Any]) -> None:
+    """Warn of a model that a constant answer equals."""
+    if "confusion_matrix" in results:
+        most = max(map(sum, results["confusion_matrix"])) / results["examples"]
+        if results["accuracy"] <= most:
+            console.warn(f"{part}: always saying the commonest class would be right as often ({most:.4f})")
+    elif results["r2"] <= 0:
+        console.warn(f"{part}: always saying the mean would be as good (r2 {results['r2']:.4g})")
 
 
 def evaluate(
@@ -133,6 +147,7 @@ def predict(
     model: ModelFile,
     data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Raw rows: a CSV, an .npz, or IDX images.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="A CSV file; - for stdout.")] = "-",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -142,6 +157,8 @@ def predict(
     from dlscratch.runs import TrainedModel
 
     console = Console(json=json, quiet=quiet)
+    if Path(out).is_file() and not force:
+        raise UsageError(f"{out}: is there already; choose another name, or replace it with --force")
     predictions = TrainedModel.load(model).predict(data)
     if out != "-":
         with whole():
@@ -203,9 +220,11 @@ def _show_inspection(console: Console, document: dict[str, Any]) -> None:
         **{key: training[key] for key in ("epoch", "step", "seed") if key in training},
         **training.get("metrics", {}),
     }
+    if "classes" in document:
+        facts |= {"classes": ", ".join(document["classes"]), "columns": ", ".join(document["columns"])}
     if facts:
-        rows = [(name, number(value)) for name, value in facts.items() if not isinstance(value, list)]
-        console.table(("training", ""), rows)
+        rows = [(name, number(value)) for name, value in facts.items() if value != "" and not isinstance(value, list)]
+        console.table(("training", ""), rows, left=2)
 
 
 def _show_words(console: Console, document: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ def epoch_line(record: Epoch, epochs: int) -> str:
     notes += ["no improvement: stopped early"] if record.stopped else []
     width = len(str(epochs))
     head = f"epoch {record.epoch:>{width}}/{epochs}"
-    return "  ".join([head, *shown, f"lr {number(record.lr)}", f"{record.seconds:.1f} s", *notes])
+    return "  ".join([head, *shown, f"lr {number(record.lr)}", f"{record.seconds:.2g} s", *notes])
 
 
 def figure(value: Any) -> str:

@@ -10,11 +10,12 @@ from pathlib import Path
 from dlscratch.checkpoint import write_text
 from dlscratch.cli.console import Console
 from dlscratch.cli.signals import whole
+from dlscratch.config.csv_findings import Task
 from dlscratch.config.examples import example
-from dlscratch.config.findings import Task
 from dlscratch.config.starter import Starter, starter
 from dlscratch.errors import UsageError
 
+MOST_NOTES = 12
 SUFFIXES = re.compile(r"(\.(csv|tsv|npz|idx|gz|txt))+$", re.IGNORECASE)
 
 
@@ -29,7 +30,8 @@ def write_starter(
     made = starter(data, path, target, task)
     with whole():
         write_text(path, made.text)
-    _say_next(console, f"wrote {path}: {_summary(made)}", path)
+    _warn(console, made)
+    _say_next(console, f"wrote {path}: {_summary(made)}", path, map("note: {}".format, _some(made.notes)))
     console.result({"config": str(path), **_facts(made)})
 
 
@@ -38,6 +40,7 @@ def print_starter(console: Console, data: Path, target: str | None, task: Task) 
     made = starter(data, Path(_default_name(data)), target, task)
     if not console.json:
         console.write(made.text)
+    _warn(console, made)
     console.result({"config": None, "text": made.text, **_facts(made)})
 
 
@@ -68,6 +71,17 @@ def _say_next(console: Console, what: str, config: Path, first: Iterable[str] = 
         console.say(f"  dlscratch {command} {shlex.quote(str(config))}")
 
 
+def _warn(console: Console, made: Starter) -> None:
+    for warning in made.warnings:
+        console.warn(warning)
+
+
+def _some(notes: list[str]) -> list[str]:
+    """The first notes, and how many more there are in the config."""
+    more = len(notes) - MOST_NOTES
+    return [*notes[:MOST_NOTES], f"{more} more, in the comments of the config"] if more > 1 else notes
+
+
 def _summary(made: Starter) -> str:
     target, rows = made.found.target, f"{len(made.found.data):,} rows"
     what = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
@@ -82,6 +96,7 @@ def _facts(made: Starter) -> dict[str, object]:
         "classes": list(found.target.classes),
         "rows": len(found.data),
         "drop": list(found.options.get("drop", ())),
+        "notes": [*made.warnings, *made.notes],
     }
 
 

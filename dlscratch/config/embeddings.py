@@ -63,5 +63,5 @@ def load_initial(document: Document, config: Config, base: Path, model: Sequenti
             advice = f"write embedding: {{num_embeddings: {V}, embedding_dim: {D}}}"
             what = f"{file} holds {V} vectors of {D} numbers, but the shape is {parameters[name].shape}; {advice}"
             raise document.error([Problem(("initial", name), what)])
-        parameters[name].mutate()[...] = vectors
+        parameters[name]._mutate()[...] = vectors
     return files

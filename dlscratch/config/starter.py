@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from dlscratch.backend import Array
+from dlscratch.config.columns import FEW_ROWS
+from dlscratch.config.csv_findings import Task
 from dlscratch.config.facts import facts, safe, shown
-from dlscratch.config.findings import FEW_ROWS, Found, Task, look_at
+from dlscratch.config.findings import Found, look_at
 from dlscratch.config.positions import to_yaml
+from dlscratch.datasets.cells import is_number
 from dlscratch.datasets.tables import Categories, Column, Table
 from dlscratch.errors import UsageError
 
 STANDARD = "standard", "mean 0 and deviation 1, over the training rows"
+CHANNELS = 1, 3, 4
+ROWS_A_CLASS = 10  # fewer rows a class than this, on average, and the target may be another column
 LEAST_IMAGE, LARGE_IMAGE = 8, 64  # pixels a side: from the first on a convolutional network, from the second on deeper
 
 
@@ -44,10 +49,20 @@ SIZES = {  # up to so many rows
 
 @dataclass(frozen=True)
 class Starter:
-    """A config's text, and what it was made of."""
+    """A config's text, what it was made of, and what a person should know of it: `notes` stand in it as comments."""
 
     text: str
     found: Found
+
+    @property
+    def notes(self) -> list[str]:
+        """The reasons for options, each behind the option's name."""
+        return [f"{option}: {note}" for option, notes in self.found.notes.items() for note in notes]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may well be wrong with the data or its use."""
+        return list(_warnings(self.found))
 
 
 def starter(path: Path, output: Path, target: str | None = None, task: Task = "auto") -> Starter:
@@ -67,6 +82,24 @@ def starter(path: Path, output: Path, target: str | None = None, task: Task = "a
         "\n".join(_training(found)),
     ]
     return Starter("\n\n".join(sections) + "\n", found)
+
+
+def _warnings(found: Found) -> Iterator[str]:
+    target, rows = found.target, len(found.data)
+    if len(target.classes) > 2 and rows < ROWS_A_CLASS * len(target.classes):
+        numbers = "; amounts are learned with --task regression" if all(map(is_number, target.classes)) else ""
+        many = f'"{target.name}" has {len(target.classes)} classes in {rows:,} rows'
+        yield f"{many}, few rows for each: is it what is to be learned?{numbers}"
+    parts = dict(zip(("validation", "test"), _fractions(found), strict=True))
+    without = [part for part, share in parts.items() if not share and (part == "validation" or found.test is None)]
+    if without:
+        zeros = " and ".join(f"{part}: 0" for part in without)
+        yield f"{zeros}: {_few(found)}; nothing tells how well the model does on other rows than those it learns from"
+
+
+def _few(found: Found) -> str:
+    """Why a part is left out."""
+    return f"too few rows to hold some out: {_least(found)} of the rarest class"
 
 
 def _heading(path: Path, output: Path, found: Found) -> Iterator[str]:
@@ -91,7 +124,7 @@ def _data(found: Found, folder: Path) -> Iterator[str]:
         yield _line("    ", key, value)
     yield _line("  ", "task", found.target.task)
     validation, test = _fractions(found)
-    few = f"too few rows to hold some out: {_least(found)} of the rarest class"
+    few = _few(found)
     yield _line("  ", "validation", validation, "this part of the rows chooses the best epoch" if validation else few)
     if found.test is None:
         yield _line("  ", "test", test, "and this part is kept for the final result" if test else few)
@@ -138,7 +171,9 @@ def _preprocessing(found: Found) -> dict[str, tuple[Any, str]]:
         options: dict[str, tuple[Any, str]] = {"scale": (255, "bytes are 0 to 255: divided by 255 they are 0 to 1")}
     else:
         options = {"scale": STANDARD} | ({"per_feature": (True, "each number by itself")} if x.ndim == 2 else {})
-    if shape := _image_shape(found):
+    if _channels_last(found):
+        options["channels_last"] = True, "height, width, channels become channels, height, width"
+    elif shape := _image_shape(found):
         options["shape"] = list(shape), "channels, height, width"
     return options
 
@@ -173,9 +208,18 @@ def _has_rare(column: Categories) -> bool:
 def _image_shape(found: Found) -> tuple[int, int, int] | None:
     """Channels, height and width where the examples are images; None for everything else."""
     shape = found.data.inputs.shape[1:] if not isinstance(found.data, Table) else ()
-    shape = (1, *shape) if len(shape) == 2 else shape
-    is_image = len(shape) == 3 and shape[0] in (1, 3, 4) and min(shape[1:]) >= LEAST_IMAGE
-    return (shape[0], shape[1], shape[2]) if is_image else None
+    shape = (1, *shape) if len(shape) == 2 else (shape[2], *shape[:2]) if _channels_last(found) else shape
+    return (shape[0], shape[1], shape[2]) if _is_image(shape) else None
+
+
+def _channels_last(found: Found) -> bool:
+    """Whether the examples are images whose last axis is the channels."""
+    shape = found.data.inputs.shape[1:] if not isinstance(found.data, Table) else ()
+    return len(shape) == 3 and not _is_image(shape) and _is_image((shape[2], *shape[:2]))
+
+
+def _is_image(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[0] in CHANNELS and min(shape[1:]) >= LEAST_IMAGE
 
 
 def _model(found: Found) -> Iterator[str]:

@@ -22,7 +22,8 @@ class ArrayPreprocessor(Preprocessor):
     """Arrays (N, *raw_shape) -> (N, *shape) in their own type; `convert` scales a batch to float32.
 
     `shift` and `divisor` have one value for all, or one for each of the shape's features. With `ids` the values are
-    integers that name rows of an embedding, and stay what they are.
+    integers that name rows of an embedding, and stay what they are. With `channels_last` the last axis is moved to the
+    front before all else.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class ArrayPreprocessor(Preprocessor):
         divisor: Array,
         target: Target | None,
         ids: bool = False,
+        channels_last: bool = False,
     ) -> None:
         self.raw_shape = raw_shape
         self.shape = shape
@@ -40,6 +42,7 @@ class ArrayPreprocessor(Preprocessor):
         self.divisor = divisor
         self.target = target
         self.ids = ids
+        self.channels_last = channels_last
 
     @classmethod
     def fit(
@@ -51,26 +54,25 @@ class ArrayPreprocessor(Preprocessor):
         scale: Scale,
         per_feature: bool,
         shape: tuple[int, ...] | None,
+        channels_last: bool = False,
     ) -> ArrayPreprocessor:
         """Find the scaling in the given rows, the training rows."""
         raw_shape = data.inputs.shape[1:]
-        if shape is None:
-            shape = raw_shape or (1,)
-        if math.prod(shape) != math.prod(raw_shape):
-            example = f"an example of {data.source} has shape {list(raw_shape)}, {math.prod(raw_shape)} values"
-            raise UsageError(f"shape is {list(shape)}, {math.prod(shape)} values, but {example}")
-        unscaled = cls(raw_shape, shape, np.zeros(()), np.ones(()), target, scale == "ids")
+        shape = _model_shape(data.source, raw_shape, shape, channels_last)
+        ids = scale == "ids"
+        unscaled = cls(raw_shape, shape, np.zeros(()), np.ones(()), target, ids, channels_last)
         inputs = unscaled.transform(data)
-        if scale == "ids":
+        if ids:
             return unscaled
         if not isinstance(scale, str) or scale == "none":
             zero = np.zeros(())
-            return cls(raw_shape, shape, *shift_and_divisor(scale, zero, zero, zero, zero), target)
+            scaling = shift_and_divisor(scale, zero, zero, zero, zero)
+            return cls(raw_shape, shape, *scaling, target, ids, channels_last)
         mean, variance, low, high = _statistics(inputs, rows)
         if not per_feature:
             variance = (variance + (mean - mean.mean()) ** 2).mean()
             mean, low, high = mean.mean(), low.min(), high.max()
-        return cls(raw_shape, shape, *shift_and_divisor(scale, mean, variance, low, high), target)
+        return cls(raw_shape, shape, *shift_and_divisor(scale, mean, variance, low, high), target, ids, channels_last)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -101,13 +103,15 @@ class ArrayPreprocessor(Preprocessor):
             raise DataError(f"{data.source}: the inputs have type {inputs.dtype}; scale: ids expects integers")
         if inputs.dtype.kind == "f":
             _check_finite(data)
+        if self.channels_last:
+            inputs = np.moveaxis(inputs, -1, 1)
         return inputs.reshape(len(inputs), *self.shape)
 
     def convert(self, x: Array) -> Array:
         """(x - shift) / divisor of a batch, in float32; in float64 on the way where the type of x needs it. Or ids."""
         if self.ids:
             return x
-        scaled = x.astype(np.result_type(x.dtype, np.float32))
+        scaled = x.astype(np.result_type(x.dtype, np.float32), order="C")
         if self.shift.any():
             scaled -= self.shift.astype(scaled.dtype)
         scaled /= self.divisor.astype(scaled.dtype)
@@ -122,6 +126,7 @@ class ArrayPreprocessor(Preprocessor):
             "shift": self.shift.tolist(),
             "divisor": self.divisor.tolist(),
             "ids": self.ids,
+            "channels_last": self.channels_last,
             "target": target_state(self.target),
         }
 
@@ -130,7 +135,35 @@ class ArrayPreprocessor(Preprocessor):
         """The preprocessor that `state` described."""
         shift, divisor = (np.array(state[key], np.float64) for key in ("shift", "divisor"))
         shapes = tuple(state["raw_shape"]), tuple(state["shape"])
-        return cls(*shapes, shift, divisor, target_from_state(state), bool(state.get("ids")))
+        ids, channels_last = bool(state.get("ids")), bool(state.get("channels_last"))
+        return cls(*shapes, shift, divisor, target_from_state(state), ids, channels_last)
+
+
+def _model_shape(
+    source: str, raw: tuple[int, ...], shape: tuple[int, ...] | None, channels_last: bool
+) -> tuple[int, ...]:
+    """The model's shape of an example; UsageError where the values do not fit it, or would only be mixed up by it."""
+    example = f"an example of {source} has shape {list(raw)}"
+    if channels_last and len(raw) < 2:
+        raise UsageError(f"channels_last is true, but {example}; expected two or more axes, the last one of channels")
+    first = (raw[-1], *raw[:-1]) if channels_last else raw or (1,)
+    shape = shape or first
+    if math.prod(shape) != math.prod(raw):
+        raise UsageError(f"shape is {list(shape)}, {math.prod(shape)} values, but {example}, {math.prod(raw)} values")
+    if sorted(shape) == sorted(first) and _longer(shape) != _longer(first):
+        moved = not channels_last and shape == (raw[-1], *raw[:-1])
+        advice = "write channels_last: true" if moved else "transpose the array in the file"
+        moving = f"channels_last makes it {list(first)}, and " if channels_last else ""
+        raise UsageError(
+            f"shape is {list(shape)}, but {example}; {moving}shape keeps the values in their order and moves no axis: "
+            f"pixels and channels would be mixed up; {advice} and leave shape out"
+        )
+    return shape
+
+
+def _longer(shape: tuple[int, ...]) -> list[int]:
+    """The sizes of a shape that count: an axis of size 1 can stand anywhere."""
+    return [size for size in shape if size > 1]
 
 
 def _chunks(inputs: Array, rows: Array) -> Iterator[Array]:

@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import Literal
+
+Decimal = Literal[".", ","]
+
+MOSTLY = 0.8  # a column with this share of numbers is taken for numbers with mistakes
+COMMA = re.compile(r"\s*[+-]?\d+,\d+(e[+-]?\d+)?\s*", re.IGNORECASE)
+THOUSANDS = {
+    ".": re.compile(r"\s*[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?\s*"),
+    ",": re.compile(r"\s*[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?\s*"),
+}
 
 
-def number(cell: str) -> float:
-    """The float64 nearest to a cell; ValueError where it is text (`1_000` is: only Python reads it as a number)."""
-    if "_" in cell:
+def number(cell: str, decimal: Decimal = ".") -> float:
+    """The float64 nearest to a cell; ValueError where it is text (`1_000` is: only Python reads it as a number).
+
+    With a decimal comma, `1.5` is text: it may be meant as 1,5 or as fifteen hundred and more.
+    """
+    if "_" in cell or (decimal == "," and "." in cell):
         raise ValueError(cell)
-    return float(cell)
+    return float(cell.replace(",", ".") if decimal == "," else cell)
 
 
-def is_number(cell: str) -> bool:
+def is_number(cell: str, decimal: Decimal = ".") -> bool:
     """Whether a cell is a number."""
     try:
-        number(cell)
+        number(cell, decimal)
     except ValueError:
         return False
     return True
+
+
+def has_decimal_comma(cell: str) -> bool:
+    """Whether a cell is a number such as `162,0`, whose comma cannot separate thousands."""
+    return COMMA.fullmatch(cell) is not None and not has_thousands(cell)
+
+
+def has_thousands(cell: str, decimal: Decimal = ".") -> bool:
+    """Whether a cell looks like a number with thousands separators: `1,100`, or `1.100` beside decimal commas."""
+    return THOUSANDS[decimal].fullmatch(cell) is not None
+
+
+def decimal_of(columns: Iterable[Sequence[str]]) -> Decimal:
+    """The decimal mark of some columns of cells: "," where one of them holds such numbers and hardly anything else."""
+    for cells in columns:
+        if any(map(has_decimal_comma, cells)):
+            meant = [cell for cell in cells if any(map(str.isdigit, cell))]  # the others may stand for missing
+            if sum(is_number(cell, ",") for cell in meant) >= MOSTLY * len(meant):
+                return ","
+    return "."
 
 
 def number_name(value: float) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dlscratch.backend import Array
-from dlscratch.datasets.cells import is_number, number, sort_names
+from dlscratch.datasets.cells import Decimal, is_number, number, sort_names
 from dlscratch.datasets.tables import Categories, Column
 
 
@@ -42,11 +42,11 @@ class CsvColumn:
         """Take a block that is already numbers."""
         self._pieces.append(values)
 
-    def add_cells(self, cells: Sequence[str]) -> None:
+    def add_cells(self, cells: Sequence[str], decimal: Decimal = ".") -> None:
         """Take a block of text cells."""
         if self.late:
             return
-        values = None if self.text else self._numbers(cells)
+        values = None if self.text else self._numbers(cells, decimal)
         if values is None and not self.text and self._pieces:
             self.late = True
             return
@@ -61,19 +61,19 @@ class CsvColumn:
         values = np.concatenate(pieces) if pieces else np.empty(0)
         return _sorted_categories(values, self._codes.names) if self.text else values
 
-    def _numbers(self, cells: Sequence[str]) -> Array | None:
-        if not self._sentinels and "_" not in "".join(cells):
+    def _numbers(self, cells: Sequence[str], decimal: Decimal) -> Array | None:
+        if decimal == "." and not self._sentinels and "_" not in "".join(cells):
             try:
                 return np.fromiter(map(float, cells), np.float64, len(cells))
             except ValueError:
                 pass
         try:
-            return np.fromiter(map(self._number_or_nan, cells), np.float64, len(cells))
+            return np.fromiter((self._number_or_nan(cell, decimal) for cell in cells), np.float64, len(cells))
         except ValueError:
             return None
 
-    def _number_or_nan(self, cell: str) -> float:
-        return math.nan if cell.strip() in self._missing else number(cell)
+    def _number_or_nan(self, cell: str, decimal: Decimal) -> float:
+        return math.nan if cell.strip() in self._missing else number(cell, decimal)
 
 
 def has_sentinels(missing: frozenset[str]) -> bool:

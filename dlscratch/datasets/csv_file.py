@@ -1,4 +1,4 @@
-"""One CSV file: its encoding, delimiter, header, and rows in blocks; every complaint names the line."""
+"""One CSV file: its encoding, delimiter, decimal mark, header, and rows in blocks; every complaint names the line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TextIO
 import numpy as np
 
 from dlscratch.backend import Array
-from dlscratch.datasets.cells import is_number
+from dlscratch.datasets.cells import Decimal, decimal_of, is_number
 from dlscratch.datasets.sources import open_binary
 from dlscratch.errors import DataError
 
@@ -25,13 +25,25 @@ BLOCK_CHARACTERS, BLOCK_ROWS, SNIFFED_LINES = 1 << 21, 4096, 20
 class CsvFile:
     """A file whose header has been read; `blocks` gives its rows and `where` the line of a row."""
 
-    def __init__(self, path: Path, encoding: str = "utf-8", delimiter: str | None = None) -> None:
+    def __init__(
+        self, path: Path, encoding: str = "utf-8", delimiter: str | None = None, decimal: Decimal | None = None
+    ) -> None:
         self.path = path
         self.encoding = encoding
         with self._open() as text:
             self.delimiter = delimiter or _sniff(list(islice(text, SNIFFED_LINES)))
         with self._open() as text:
             self.header = self._names(next(self._records(text), None))
+        self.decimal = decimal or (self.looks_decimal() if self.delimiter != "," else ".")
+
+    def looks_decimal(self) -> Decimal:
+        """The decimal mark of the numbers in the first rows."""
+        return decimal_of(zip(*self.first_rows(), strict=True))
+
+    def first_rows(self) -> list[list[str]]:
+        """The cells of the first rows, as text."""
+        with self._open() as text:
+            return [cells for _, cells in islice(self._records(text, width=len(self.header)), 1, BLOCK_ROWS + 1)]
 
     def where(self, row: int) -> str:
         """`path:line` of a row, counted from 0 below the header: found by reading again, for messages only."""
@@ -46,7 +58,7 @@ class CsvFile:
             line, _ = next(self._records(text))
             above = line - 1 + self._header_lines
             lines: list[str] = []
-            while numbers and (lines := text.readlines(BLOCK_CHARACTERS)):
+            while numbers and self.decimal == "." and (lines := text.readlines(BLOCK_CHARACTERS)):
                 block = self._matrix(lines)
                 if block is None:
                     break

@@ -16,16 +16,15 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_doc import Doc
 
-from dlscratch.datasets.cells import quoted
+from dlscratch.datasets.cells import MOSTLY, Decimal, has_decimal_comma, is_number, quoted
 from dlscratch.datasets.csv_columns import CsvColumn, has_sentinels
 from dlscratch.datasets.csv_file import CsvFile
 from dlscratch.datasets.sources import expand, resolve
-from dlscratch.datasets.tables import Categories, Column, Kind, Table, missing_rows, text_rows
+from dlscratch.datasets.tables import Categories, Column, Kind, Table, check_columns, missing_rows, text_rows
 from dlscratch.errors import DataError, UsageError, did_you_mean
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
-MOSTLY = 0.8  # a column with this share of numbers is taken for numbers with mistakes
 
 
 class CsvReader:
@@ -40,6 +39,10 @@ class CsvReader:
         path: Annotated[str | list[str], Doc("a file (.csv or .tsv, also .gz), a folder of them, or a list of both")],
         target: Annotated[str | None, Doc("the column to learn; left out when there is none")] = None,
         delimiter: Annotated[str | None, Doc("one character; left out: found among , ; tab |")] = None,
+        decimal: Annotated[
+            Literal[".", ","] | None,
+            Doc("the decimal mark; left out: a comma where the delimiter is none and a column looks like 162,0"),
+        ] = None,
         missing: Annotated[
             list[str] | None, Doc('cells that count as missing; left out: "", NA, N/A, NaN, nan, null, None, ?')
         ] = None,
@@ -55,6 +58,7 @@ class CsvReader:
         self.paths = [path] if isinstance(path, str) else list(path)
         self.target = target
         self.delimiter = delimiter
+        self.decimal: Decimal | None = decimal
         self.missing = frozenset(MISSING if missing is None else (text.strip() for text in missing))
         self.drop = tuple(drop or ())
         self.categorical = tuple(categorical or ())
@@ -77,9 +81,10 @@ class CsvReader:
         `kinds` is what a trained model expects of each column: text in a column of numbers is then an error that
         names the cell, a column of categories stays text, and columns that it does not name are left out.
         """
-        files = [CsvFile(path, self.encoding, self.delimiter) for path in self.files(base)]
+        files = [CsvFile(path, self.encoding, self.delimiter, self.decimal) for path in self.files(base)]
         for file in files:
             self._check_header(file, files[0], strict=kinds is None)
+        check_columns(str(files[0].path), kinds or {}, files[0].header)
         used = [name for name in files[0].header if self._is_used(name, kinds)]
         expected = {**(kinds or {}), **dict.fromkeys(self.categorical, "categorical")}
         text = {name for name in used if expected.get(name) == "categorical"}
@@ -87,14 +92,16 @@ class CsvReader:
         if not sum(counts):
             raise DataError(f"{files[0].path}: has a header but no rows")
         where = _Places(files, counts)
+        decimal: Decimal = "," if any(file.decimal == "," for file in files) else "."
         for name, column in columns.items():
-            _check_column(name, column, expected.get(name), where)
+            _check_column(name, column, expected.get(name), decimal, where)
         source = str(files[0].path) if len(files) == 1 else f"{files[0].path} and {len(files) - 1} more"
         return self._check_target(Table(columns, sum(counts), source, self.target, where))
 
     def _check_header(self, file: CsvFile, first: CsvFile, strict: bool) -> None:
         if file.header != first.header:
-            raise DataError(f"{file.path}:1: the header is not that of {first.path}: {_difference(file, first)}")
+            what = f"the header is not that of {first.path}: {_difference(file, first)}"
+            raise DataError(f"{file.path}:1: {what}{self._folder_of(file)}")
         wanted = {"target": (self.target,), "drop": self.drop, "categorical": self.categorical}
         for option, names in wanted.items():
             for name in names:
@@ -103,6 +110,13 @@ class CsvReader:
                         f'{file.path}: there is no column "{name}", which is named under {option}; '
                         f"the columns are {quoted(file.header)}{did_you_mean(name, file.header)}"
                     )
+
+    def _folder_of(self, file: CsvFile) -> str:
+        """What to say of a file that nobody named: it lay in a folder."""
+        if any(Path(path).name == file.path.name for path in self.paths):
+            return ""
+        folder = file.path.parent
+        return f"; all CSV files in the folder {folder} were read as one table: name the file that is meant under path"
 
     def _is_used(self, name: str, kinds: Mapping[str, Kind] | None) -> bool:
         return name not in self.drop and (kinds is None or name in kinds or name == self.target)
@@ -145,7 +159,7 @@ def _read_file(file: CsvFile, columns: Mapping[str, CsvColumn], numbers: bool) -
         else:
             cells = list(zip(*block, strict=True))
             for position, column in used:
-                column.add_cells(cells[position])
+                column.add_cells(cells[position], file.decimal)
     return count
 
 
@@ -161,8 +175,8 @@ class _Places:
         return self.files[number].where(row - int(self.starts[number]))
 
 
-def _check_column(name: str, column: Column, expected: str | None, where: _Places) -> None:
-    """Refuse infinite numbers, and text where numbers belong."""
+def _check_column(name: str, column: Column, expected: str | None, decimal: Decimal, where: _Places) -> None:
+    """Refuse infinite numbers, and text where numbers belong; beside decimal commas `1.5` is a mistake as well."""
     if not isinstance(column, Categories):
         infinite = np.flatnonzero(np.isinf(column))
         if len(infinite):
@@ -171,18 +185,22 @@ def _check_column(name: str, column: Column, expected: str | None, where: _Place
         return
     if expected == "categorical":
         return
-    text = text_rows(column)
+    text = text_rows(column, decimal)
     present = int((column.codes >= 0).sum())
-    numbers = present - int(text.sum())
+    numbers = present - int((text & text_rows(column)).sum())
     if not text.any() or (expected is None and numbers < MOSTLY * present):
         return
     row = int(np.argmax(text))
-    place = f'{where(row)}: column "{name}" holds "{column.cell(row)}"'
+    cell = column.cell(row) or ""
+    place = f'{where(row)}: column "{name}" holds "{cell}"'
     if expected == "numeric":
         raise DataError(f"{place}, but the model was trained on numbers there")
+    if decimal == "," and is_number(cell):
+        what = "but the numbers of the file have decimal commas"
+        raise DataError(f'{place}, {what}; correct it, write decimal: ".", or list the column under categorical')
+    advice = 'write decimal: ","' if has_decimal_comma(cell) else "correct the cell, list it under missing"
     raise DataError(
-        f"{place}, but {numbers} of {present} of its cells are numbers; correct the cell, list it under missing, "
-        "or list the column under categorical"
+        f"{place}, but {numbers} of {present} of its cells are numbers; {advice}, or list the column under categorical"
     )
 
 

@@ -61,7 +61,8 @@ def prepare(
     target = find_target(data, preprocessing.task)
     classes = target.encode(data) if stratify and target.task == "classification" else None
     fractions = {"validation": _fraction(validation), "test": _fraction(test)}
-    rows = split(len(data), seed, **fractions, classes=classes, class_names=target.classes)
+    place = f"{data.source}: " if classes is None else f'{data.source}: target "{target.name}": '
+    rows = split(len(data), seed, **fractions, classes=classes, class_names=target.classes, place=place)
     preprocessor = preprocessing.fit(data, rows.train)
     inputs, targets = preprocessor.transform(data), preprocessor.transform_targets(data)
 

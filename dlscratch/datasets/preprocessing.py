@@ -37,6 +37,9 @@ class Preprocessing:
         shape: Annotated[
             list[Annotated[int, Gt(0)]] | None, Doc("arrays: the model's shape of an example, such as [1, 28, 28]")
         ] = None,
+        channels_last: Annotated[
+            bool, Doc("arrays: the last axis is the channels; it is moved to the front")
+        ] = False,
         impute: Annotated[
             Literal["median", "mean"] | float, Doc("tables: what a missing number becomes, before scaling")
         ] = "median",
@@ -57,6 +60,7 @@ class Preprocessing:
         self.scale = scale
         self.per_feature = per_feature
         self.shape = None if shape is None else tuple(shape)
+        self.channels_last = channels_last
         self.impute = impute
         self.missing_indicator = missing_indicator
         self.unseen = unseen
@@ -69,7 +73,13 @@ class Preprocessing:
         target = None if data.target is None else self._fit_target(data, rows)
         if isinstance(data, Arrays):
             return ArrayPreprocessor.fit(
-                data, rows, target, scale=self.scale, per_feature=self.per_feature, shape=self.shape
+                data,
+                rows,
+                target,
+                scale=self.scale,
+                per_feature=self.per_feature,
+                shape=self.shape,
+                channels_last=self.channels_last,
             )
         if self.scale == "ids":
             raise UsageError("scale is ids, which is for arrays of integers; the columns of a table are no such array")

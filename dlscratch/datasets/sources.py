@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from dlscratch.errors import DataError, did_you_mean
+from dlscratch.errors import DataError, closest
 
+CLOSE = 0.75  # how much alike the names of files must be for one to be meant by the other
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -32,7 +33,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def existing_file(path: Path) -> Path:
-    """The same path; DataError with the closest name of its folder where there is no such file."""
+    """The same path; DataError with a really close name of its folder where there is no such file."""
     with readable(path):
         if path.is_file():
             return path
@@ -41,7 +42,15 @@ def existing_file(path: Path) -> Path:
         if not path.parent.is_dir():
             raise DataError(f"{path}: no such file, and no folder {path.parent}")
         names = sorted(item.name for item in path.parent.iterdir())
-    raise DataError(f"{path}: no such file{did_you_mean(path.name, names)}")
+    raise DataError(f"{path}: no such file{_did_you_mean(path.name, names)}")
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The closest of some file names, where not only their suffixes are alike."""
+
+    stem = name.partition(".")[0]
+    found = closest(name, [other for other in names if closest(stem, [other.partition(".")[0]], CLOSE)], CLOSE)
+    return "" if found is None else f'; did you mean "{found}"?'
 
 
 def expand(paths: Sequence[Path], suffixes: tuple[str, ...]) -> list[Path]:

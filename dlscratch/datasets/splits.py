@@ -28,17 +28,18 @@ def split(
     test: float = 0.0,
     classes: Array | None = None,
     class_names: Sequence[str] = (),
+    place: str = "",
 ) -> Split:
     """Deal the rows out by chance; with `classes` (N,), class numbers, each class apart (stratified).
 
     Every part gets its fraction rounded to a whole row, and at least one row (of each class), training the rest.
-    DataError where there are too few rows for that, naming the class. UsageError for impossible fractions.
+    DataError where there are too few rows for that, naming `place` and the class. UsageError for impossible fractions.
     """
     if min(validation, test) < 0 or validation + test >= 1:
         raise UsageError(f"validation is {validation} and test is {test}; expected fractions with a sum below 1")
     groups = {"data": np.arange(rows)} if classes is None else _by_class(classes, class_names)
     rng = generator(seed, "split")
-    dealt = [_deal(name, group, validation, test, rng) for name, group in groups.items()]
+    dealt = [_deal(place + name, group, validation, test, rng) for name, group in groups.items()]
     return Split(*(np.sort(np.concatenate(parts)) for parts in zip(*dealt, strict=True)))
 
 
@@ -55,9 +56,10 @@ def _deal(
     parts = [part for part, share in (("train", 1.0), ("validation", validation), ("test", test)) if share]
     if len(rows) < len(parts):
         count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-        raise DataError(
-            f"{name} has {count}, too few to split into {', '.join(parts)}; add rows, or leave a part or the class out"
-        )
+        fewer = (" and " if len(rows) == 1 else " or ").join(f"{part}: 0" for part in parts[1:])
+        out = "" if name.endswith("data") else " take its rows out of the file,"
+        advice = f"add rows,{out} or write {fewer}"
+        raise DataError(f"{name} has {count}, too few to split into {', '.join(parts)}; {advice}")
     tested = _share(len(rows), test, reserve=len(parts) - 1)
     held_out = _share(len(rows), validation, reserve=tested + 1)
     mixed = rng.permutation(rows)

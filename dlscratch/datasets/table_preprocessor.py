@@ -12,9 +12,19 @@ from dlscratch.backend import Array
 from dlscratch.datasets.cells import quoted
 from dlscratch.datasets.preprocessor import Preprocessor, target_from_state, target_state
 from dlscratch.datasets.scaling import Scale, shift_and_divisor
-from dlscratch.datasets.tables import Arrays, Categories, Column, Kind, Table, as_categories, as_numbers, text_rows
+from dlscratch.datasets.tables import (
+    Arrays,
+    Categories,
+    Column,
+    Kind,
+    Table,
+    as_categories,
+    as_numbers,
+    check_columns,
+    text_rows,
+)
 from dlscratch.datasets.targets import Target
-from dlscratch.errors import DataError, did_you_mean
+from dlscratch.errors import DataError
 
 Impute = Literal["median", "mean"] | float
 Unseen = Literal["error", "ignore"]
@@ -143,10 +153,7 @@ class TablePreprocessor(Preprocessor):
         """The matrix of a table; DataError for a column that is missing, text among numbers, an unseen category."""
         if not isinstance(data, Table):
             raise DataError(f"{data.source}: holds arrays, but the model was trained on a table with named columns")
-        absent = [feature.name for feature in self.features if feature.name not in data.columns]
-        if absent:
-            hint = did_you_mean(absent[0], data.columns)
-            raise DataError(f"{data.source}: the model needs the columns {quoted(absent)}, which are not there{hint}")
+        check_columns(data.source, self.kinds, data.columns)
         out = np.empty((len(data), *self.input_shape), np.float32)
         first = 0
         for feature in self.features:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from dlscratch.backend import Array
-from dlscratch.datasets.cells import is_number, number_name, quoted
-from dlscratch.errors import DataError, did_you_mean
+from dlscratch.datasets.cells import Decimal, is_number, number_name, quoted
+from dlscratch.errors import DataError, closest, did_you_mean
 
 Kind = Literal["numeric", "categorical"]
+
+RENAMED = 0.75  # how much alike two names of one column are: letters and digits alone are compared
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,27 @@ def as_numbers(column: Categories) -> Array:
     return np.array([*map(float, column.names), np.nan])[column.codes]
 
 
-def text_rows(column: Categories) -> Array:
+def text_rows(column: Categories, decimal: Decimal = ".") -> Array:
     """A mask of the rows whose cell is neither a number nor missing."""
-    return np.array([*(not is_number(name) for name in column.names), False])[column.codes]
+    return np.array([*(not is_number(name, decimal) for name in column.names), False])[column.codes]
+
+
+def check_columns(source: str, needed: Collection[str], there: Collection[str]) -> None:
+    """DataError where columns that a model needs are not there, with those that may be the same under another name."""
+    absent = [name for name in needed if name not in there]
+    if not absent:
+        return
+    free = {_letters(name): name for name in there if name not in needed}
+    found = [(name, free[close]) for name in absent if (close := closest(_letters(name), free, RENAMED)) is not None]
+    renamed = ", ".join(f'"{other}"' + (f' for "{name}"' if len(absent) > 1 else "") for name, other in found)
+    what = f"column {quoted(absent)}, which is" if len(absent) == 1 else f"columns {quoted(absent)}, which are"
+    hint = f"; did you mean {renamed}?" if renamed else ""
+    raise DataError(f"{source}: the model needs the {what} not there{hint}")
+
+
+def _letters(name: str) -> str:
+    """`petalwidthcm` for "Petal width (cm)"; a name without letters stays as it is."""
+    return "".join(re.findall(r"[^\W_]+", name)).casefold() or name
 
 
 def _row_name(row: int) -> str:

@@ -96,12 +96,19 @@ def find_target(data: Table | Arrays, task: Literal["auto", "classification", "r
     infinite, text for regression, fewer than two classes.
     """
     if data.target is None:
-        raise DataError(f"{data.source}: no target is named; name the column or array to learn")
+        raise DataError(f"{data.source}: no target is named; {_naming(data)}")
     values = _values(data, data.target)
     if task == "regression" or (task == "auto" and not _are_classes(values)):
         width = _numbers(data, data.target, values).shape[1]
         return Target(data.target, "regression", (), (0.0,) * width, (1.0,) * width)
     return Target(data.target, "classification", _classes(data, data.target, values))
+
+
+def _naming(data: Table | Arrays) -> str:
+    """How a config names the target."""
+    if isinstance(data, Table):
+        return f"write target: COLUMN beside path; the columns are {quoted(data.columns)}"
+    return "write target: ARRAY beside path (npz), or labels: FILE beside images (idx)"
 
 
 def _values(data: Table | Arrays, name: str) -> Column:

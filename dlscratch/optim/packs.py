@@ -46,7 +46,7 @@ class Pack:
 
     def gather(self) -> tuple[Array, Array, bool]:
         """All parameters and all gradients, each as one flat array, and whether these are copies."""
-        parameters = [x.mutate() for x in self.named.values()]
+        parameters = [x._mutate() for x in self.named.values()]
         gradients = [x.grad.reshape(-1) for x in self.named.values() if x.grad is not None]
         if len(parameters) == 1 and parameters[0].flags.c_contiguous:
             return parameters[0].reshape(-1), gradients[0], False
@@ -60,7 +60,7 @@ class Pack:
     def scatter(self, p: Array) -> None:
         """Copy p back into the parameters."""
         for name, tensor in self.named.items():
-            tensor.mutate()[...] = p[self.slices[name]].reshape(tensor.shape)
+            tensor._mutate()[...] = p[self.slices[name]].reshape(tensor.shape)
 
 
 def named(parameters: Parameters) -> dict[str, Tensor]:

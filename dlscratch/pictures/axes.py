@@ -19,9 +19,15 @@ class Axis:
 
     @classmethod
     def around(
-        cls, values: Iterable[float | None], start: float = 0.0, end: float = 1.0, *, log: bool = False, margin: float = 0.0
+        cls,
+        values: Iterable[float | None],
+        start: float = 0.0,
+        end: float = 1.0,
+        *,
+        log: bool = False,
+        margin: float = 0.0,
     ) -> Axis:
-        """The axis that shows all finite values (for `log`: the positive ones), and a margin, as a part of the range."""
+        """The axis that shows all finite values (for `log`: the positive ones), and a margin, a part of the range."""
         shown = [x for x in values if x is not None and math.isfinite(x) and (x > 0 or not log)]
         low, high = (min(shown), max(shown)) if shown else (0.0, 1.0) if not log else (0.1, 1.0)
         if log:

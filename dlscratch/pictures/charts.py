@@ -49,7 +49,8 @@ def histogram_chart(name: str, found: Histogram) -> Html:
         left, right, top = x(low), x(high), y(count)
         if count and left is not None and right is not None and top is not None:
             bars.append(f"M{left:.1f} {BOTTOM}V{top:.1f}H{right:.1f}V{BOTTOM}Z")
-    return svg(f"Histogram of {name}", join([frame(x, y, "value", "values (count)"), tag("path", class_="bar", d="".join(bars))]))
+    drawn = tag("path", class_="bar", d="".join(bars))
+    return svg(f"Histogram of {name}", join([frame(x, y, "value", "values (count)"), drawn]))
 
 
 def scatter_chart(actual: Sequence[float], predicted: Sequence[float], where: Sequence[str], unit: str) -> Html:

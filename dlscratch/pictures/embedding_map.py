@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dlscratch.backend import Array
+from dlscratch.backend import Array, limit_threads
 from dlscratch.checkpoint import atomic_write
 from dlscratch.errors import DataError, UsageError
 from dlscratch.pictures.layouts import Layout, Method, Tell, lay_out
@@ -173,7 +173,8 @@ def _clusters(
 ) -> tuple[Array, tuple[tuple[str, ...], ...]]:
     """The cluster of each word, and the clusters' names: of their most frequent tenth, the words nearest the middle."""
     tell("clusters", None)
-    labels, centres = kmeans(unit, clusters, seed)
+    with limit_threads(1):  # products this thin wait for threads longer than they take
+        labels, centres = kmeans(unit, clusters, seed)
     names = []
     for number, centre in enumerate(centres):
         members = np.flatnonzero(labels == number)

@@ -20,7 +20,7 @@ from dlscratch.pictures.expression import Expression, Part, evaluate
 from dlscratch.pictures.rules import GRADIENT, rules_of
 from dlscratch.pictures.tree import Branch
 
-LONGEST_RULE = 60  # characters; longer ones are shown in the op's own names
+LONGEST_RULE = 80  # characters; longer ones are shown in the op's own names
 TITLES = {name.title().replace("_", ""): name for name in OPS}
 
 
@@ -173,7 +173,7 @@ class Explanation:
     def _node_document(self, part: Part) -> dict[str, Any]:
         return {
             "id": part.number,
-            "op": title_of(part),
+            "op": title_of(part)[1:-1],
             "text": part.text,
             "shape": list(part.value.shape),
             "operands": [each.number for each in part.operands],

@@ -41,7 +41,7 @@ class Block:
     @property
     def title(self) -> str:
         """`conv2d`, or `residual (3 layers)` where they are folded away."""
-        return f"{self.kind} ({self.hidden} layers)" if self.hidden else self.kind
+        return f"{self.kind} ({_counted(self.hidden, 'layer')})" if self.hidden else self.kind
 
     @property
     def details(self) -> str:
@@ -52,7 +52,7 @@ class Block:
     @property
     def count(self) -> str:
         """`1,280 parameters`; empty for none."""
-        return f"{self.parameters:,} parameter{'s' * (self.parameters != 1)}" if self.parameters else ""
+        return _counted(self.parameters, "parameter") if self.parameters else ""
 
     def all(self) -> Iterator[Block]:
         """This block and all inside it, in order."""
@@ -78,11 +78,11 @@ class Graph:
         """How many layers and parameters, and from what shape to what."""
         leaves = sum(block.hidden or (not block.inside) for block in self.root.all() if block is not self.root)
         sizes = f"{times(self.root.input_shape)} → {times(self.root.output_shape)}"
-        return f"{leaves} layers, {self.root.parameters:,} parameters, {sizes}"
+        return f"{_counted(leaves, 'layer')}, {_counted(self.root.parameters, 'parameter')}, {sizes}"
 
     def folded(self, depth: int | None) -> Graph:
-        """The graph with containers closed that stand deeper than `depth` levels (None: all open)."""
-        return self if depth is None else Graph(self.title, _folded(self.root, depth))
+        """The graph with the containers closed that stand in `depth` others (None: all open)."""
+        return self if depth is None else Graph(self.title, _folded(self.root, depth + 1))
 
     def document(self) -> dict[str, Any]:
         """The graph as JSON."""
@@ -98,8 +98,8 @@ class Graph:
         lines += [f"  label={_quoted(self.title)};", '  node [shape=box, fontname="monospace"];']
         last, inner = _dot_chain(self.blocks, "input", "  ")
         lines += [f"  input [label={_quoted(f'input {times(self.root.input_shape)}')}];", *inner]
-        lines += [f"  output [label={_quoted(f'output {times(self.root.output_shape)}')}];", f"  {last} -> output;", "}"]
-        return "\n".join(lines) + "\n"
+        lines += [f"  output [label={_quoted(f'output {times(self.root.output_shape)}')}];", f"  {last} -> output;"]
+        return "\n".join([*lines, "}", ""])
 
 
 def model_graph(model: Sequential, title: str, *, ops: bool = False) -> Graph:
@@ -220,6 +220,10 @@ def _quoted(text: str) -> str:
 def times(shape: Shape) -> str:
     """`16×28×28`; `1` for a single number."""
     return "×".join(map(str, shape)) or "1"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _plain(value: Any) -> str:

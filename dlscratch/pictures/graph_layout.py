@@ -122,7 +122,8 @@ def name_of(block: Block) -> tuple[str, str]:
 
 def _chain(items: list[Item], target: float) -> Chain:
     """Items placed in columns of about the target's length, side by side, entered along one axis each."""
-    chain, edges = Chain(items), {}
+    chain = Chain(items)
+    edges: dict[int, float] = {}  # where an item's column begins
     for column in _columns(items, target):
         axis = chain.breadth + (GUTTER if chain.breadth else 0) + max(item.entry for item in column)
         along = 0.0
@@ -150,7 +151,7 @@ def _columns(items: list[Item], target: float) -> list[list[Item]]:
 
 
 def _line(one: Item, other: Item, edge: float) -> list[Point]:
-    """The line from an item to the next: straight or with a bend, or round the corner to a column that begins at `edge`."""
+    """The line from an item to the next: straight, with a bend, or round the corner to a column with its edge there."""
     start = one.along + one.length, one.across + one.exit
     end = other.along, other.across + other.entry
     if end[0] > start[0]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from dlscratch.pictures.graph import Block, Direction, Graph, times
 from dlscratch.pictures.graph_layout import EDGE, GAP, HEAD, LANE, PLUS, Chain, Frame, Item, Point, name_of, whole
@@ -30,9 +30,10 @@ def graph_svg(graph: Graph, direction: Direction = "down") -> str:
     chain = whole(blocks, frame)
     width, height = frame.point(chain.length, chain.breadth)
     summary = f"{graph.title}: {graph.summary}"
-    legend = _legend({block.family for block in root.all() if block is not root and not block.inside}, height + TOP + 34)
-    shift = tag("g", *_chain(chain, (0.0, 0.0), frame), transform=f"translate(0 {TOP:g})")
-    return picture(max(width, 420.0), height + TOP + 40, summary, graph.branch().text(), shift, *legend)
+    families = {block.family for block in root.all() if not block.inside}
+    drawn = tag("g", *_chain(chain, (0.0, 0.0), frame), transform=f"translate(0 {TOP:g})")
+    legend = _legend(families, height + TOP + 34)
+    return picture(max(width, 420.0), height + TOP + 40, summary, graph.branch().text(), drawn, *legend)
 
 
 def _end(name: str, shape: tuple[int, ...]) -> Block:
@@ -127,7 +128,7 @@ def _plus(middle: tuple[float, float]) -> Html:
     return tag("g", tag("title", "plus its input"), tag("circle", cx=x, cy=y, r=PLUS, class_="plus"), sign)
 
 
-def _legend(families: set[str], y: float) -> Iterator[Html]:
+def _legend(families: Collection[str], y: float) -> Iterator[Html]:
     """What the stripes mean, of those that are there."""
     x = 0.0
     for family, meaning in FAMILIES.items():

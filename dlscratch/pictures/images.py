@@ -53,7 +53,7 @@ def _square_of(names: Sequence[str]) -> tuple[Shape, bool] | None:
 
 
 def pixels_of(inputs: Array, shape: Shape, channels_first: bool, low: float, high: float) -> Array:
-    """Inputs (N, …) as bytes (N, H, W, C): `low` is black, `high` is white; large ones lose every second line or more."""
+    """Inputs (N, …) as bytes (N, H, W, C), `low` black and `high` white; large ones lose every second line or more."""
     height, width, channels = shape
     if channels_first:
         images = inputs.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)

@@ -42,7 +42,8 @@ def figure_of(shown: EmbeddingMap, kind: str) -> bytes:
         axes = figure.add_subplot()
         _draw_dots(axes, shown)
         figure.draw_without_rendering()
-        _draw_words(axes, shown, [withStroke(linewidth=2, foreground="white")])
+        rim = [withStroke(linewidth=2, foreground="white")] if kind == "png" else []  # would make outlines of SVG text
+        _draw_words(axes, shown, rim)
         file = io.BytesIO()
         figure.savefig(file, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     return file.getvalue()

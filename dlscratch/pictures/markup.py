@@ -1,6 +1,6 @@
 """HTML and SVG by functions: text becomes markup through `tag` alone, and always escaped.
 
-    tag("td", "<b>", class_="name")  ->  <td class="name">&lt;b&gt;</td>
+`tag("td", "<b>", class_="name")` is `<td class="name">&lt;b&gt;</td>`.
 """
 
 from __future__ import annotations

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
+from dlscratch.nn import Sequential
 from dlscratch.pictures import report_parts as parts
 from dlscratch.pictures.charts import histogram_chart, line_chart
 from dlscratch.pictures.curves import Chart, charts
+from dlscratch.pictures.graph import model_graph
+from dlscratch.pictures.graph_svg import graph_svg
 from dlscratch.pictures.markup import Html, join, tag
 from dlscratch.pictures.offline import page
 from dlscratch.pictures.report_results import answers, mistakes
 from dlscratch.pictures.tensors import Histogram
+
+MOST_LAYERS = 40  # in a graph whose containers are unfolded
 
 Document = Mapping[str, Any]
 SECTIONS = {
@@ -42,7 +48,8 @@ def report(document: Document) -> bytes:
     menu = tag("nav", *links, aria_label="Parts of the report")
     sections = [parts.section(name, titles[name], content) for name, content in shown.items()]
     body = join([tag("header", _summary(document), menu), tag("main", *sections)])
-    return page("report", ["report.js"], f"{document['name']}: report", _without_images(document), images=True, body=body)
+    title = f"{document['name']}: report"
+    return page("report", ["report.js"], title, _without_images(document), images=True, body=body)
 
 
 def _without_images(document: Document) -> dict[str, Any]:
@@ -59,11 +66,10 @@ def _summary(document: Document) -> Html:
     rows = ", ".join(f"{count:,} for {_PURPOSES[name]}" for name, count in document["data"]["rows"].items())
     layers = [layer["kind"] for layer in document["model"]["layers"]]
     named = " → ".join(layers) if len(layers) <= 8 else f"{len(layers)} layers"
-    sentence = join([
-        "A model of ", parts.number(document["model"]["parameters"], "model.parameters"), f" parameters ({named}) that "
-        "predicts ", tag("strong", parts.text(document["target"])), f", {what}, from {inputs} inputs. Rows: {rows}. ",
-        _training(document),
-    ])  # fmt: skip
+    size = parts.number(document["model"]["parameters"], "model.parameters")
+    target = tag("strong", parts.text(document["target"]))
+    first = ["A model of ", size, f" parameters ({named}) that predicts ", target, f", {what}, from {inputs} inputs. "]
+    sentence = join([*first, f"Rows: {rows}. ", _training(document)])
     tiles = [
         tag("div", tag("dt", name.replace("_", " ")), tag("dd", parts.number(value, f"results.{name}")))
         for name, value in document["results"].items()
@@ -114,12 +120,16 @@ def _model(document: Document) -> Html:
         for layer in model["layers"]
     ]
     layers = parts.table(("layer", "kind", "output of an example", "parameters"), rows, "Layers, first to last")
-    return join([model_graph(model), layers])
+    return parts.figure("Graph of the layers", parts.scrolling(_graph(document), "Graph of the layers"), layers)
 
 
-def model_graph(model: Mapping[str, Any]) -> Html:
-    """The picture of the model's graph."""
-    return Html("")
+def _graph(document: Document) -> Html:
+    """The graph as an image: its style is its own, and it follows light and dark."""
+    model = document["model"]
+    network = Sequential.from_architecture(model["architecture"], tuple(model["input_shape"]))
+    graph = model_graph(network, document["name"]).folded(None if len(model["layers"]) <= MOST_LAYERS else 1)
+    address = base64.b64encode(graph_svg(graph, "right").encode("utf-8", "backslashreplace")).decode()
+    return tag("img", src=f"data:image/svg+xml;base64,{address}", alt="The layers in a row; the table follows")
 
 
 def _histograms(document: Document) -> Html:
@@ -140,11 +150,11 @@ def _histogram(name: str, found: Histogram) -> Html:
 def _config(document: Document) -> Html:
     files = document["data"]["files"].items()
     listed = parts.table(("file", "SHA-256"), files, "Data files") if files else ""
-    shown = tag("pre", tag("code", document["config"]), tabindex=0, aria_label="config.yaml") if document["config"] else ""
-    return join([listed, shown])
+    text = tag("pre", tag("code", document["config"]), tabindex=0, aria_label="config.yaml")
+    return join([listed, text if document["config"] else ""])
 
 
 def _environment(document: Document) -> Html:
-    run = {key: value for key, value in document["run"].items() if key != "resumed"}
-    resumed = {"resumed": ", ".join(document["run"]["resumed"])} if "resumed" in document["run"] else {}
-    return parts.facts((name, parts.cell(value)) for name, value in {**run, **resumed, **document["environment"]}.items())
+    known = {**document["run"], **document["environment"]}
+    shown = {name: ", ".join(value) if isinstance(value, list) else value for name, value in known.items()}
+    return parts.facts((name, parts.cell(value)) for name, value in shown.items())

@@ -66,13 +66,11 @@ def figure(title: object, picture: Html, numbers: Html, *notes: object) -> Html:
     return tag("figure", tag("figcaption", title), picture, *notes, behind)
 
 
-def legend(names: Iterable[str]) -> Html:
+def legend(names: Sequence[str]) -> Html:
     """What each line is, with a piece of it."""
-    entries = [
-        tag("li", tag("svg", tag("path", class_=f"line line-{i}", d="M1 6H27"), viewBox="0 0 28 12", aria_hidden="true"), name)
-        for i, name in enumerate(names)
-    ]
-    return tag("ul", *entries, class_="legend")
+    lines = (tag("path", class_=f"line line-{number}", d="M1 6H27") for number, _ in enumerate(names))
+    pieces = (tag("svg", line, viewBox="0 0 28 12", aria_hidden="true") for line in lines)
+    return tag("ul", *(tag("li", *entry) for entry in zip(pieces, names, strict=True)), class_="legend")
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:

@@ -150,7 +150,7 @@ def _gallery(document: Document, shown: Sequence[Mapping[str, Any]]) -> Html:
 
 def _card(document: Document, each: Mapping[str, Any]) -> Html:
     actual, predicted = (parts.text(document["classes"][each[key]]) for key in ("actual", "predicted"))
-    said = [tag("b", actual)]
+    said: list[object] = [tag("b", actual)]
     sure = [tag("span", "p(", predicted, ") = ", parts.number(each["probability"]), class_="note")]
     if each["actual"] != each["predicted"]:
         said += [" as ", tag("b", predicted)]

@@ -25,7 +25,6 @@ IDEAS = {
     "relu": ("g where x > 0, 0 elsewhere",),
     "clip": ("g where x is within the limits, 0 elsewhere",),
     "gelu": ("g * (Φ(x) + x φ(x))",),
-    "concatenate": (),
     "mse": ("g * 2 * (x - target) / n", "-g * 2 * (x - target) / n"),
     "l1": ("g * sign(x - target) / n", "-g * sign(x - target) / n"),
     "cross_entropy": ("g * (softmax(x) - one-hot target) / n",),
@@ -76,7 +75,8 @@ def rules_of(name: str) -> Rules:
         return Rules(operands, None, ())
     assert isinstance(body, ast.FunctionDef)
     value, *rules = _returned(body)
-    result = value.target.id if isinstance(value, ast.NamedExpr) else None
+    name_of_value = value.target if isinstance(value, ast.NamedExpr) else value
+    result = name_of_value.id if isinstance(name_of_value, ast.Name) else None
     return Rules(operands, result, IDEAS.get(name) or tuple(map(_text, rules)))
 
 

@@ -45,7 +45,7 @@ class Source:
         try:
             body = ast.parse(self.text, mode="eval").body
         except SyntaxError as error:
-            start, end = error.offset or 1, error.end_offset or 0
+            start, end = error.offset or len(self.text) + 1, error.end_offset or 0  # none: at the end
             raise self._error(f"cannot be read: {error.msg}", start - 1, max(end - 1, start)) from None
         except (ValueError, RecursionError, MemoryError) as error:
             raise UsageError(f"the expression cannot be read: {error or 'it is nested too deep'}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from dlscratch.errors import CheckpointError, OutputError, UsageError
 FILES = ("config.yaml", "run.json", "metrics.jsonl", "best.npz", "last.npz")
 VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
 ALL = (*FILES, VECTORS)
+_LOCKS: dict[int, int] = {}  # the folders (by inode) that this process has locked, and the open descriptors
 
 
 class RunFolder:
@@ -43,9 +45,23 @@ class RunFolder:
         self.check(force=force)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            self.lock()
             self.clear()
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made a run's folder: {error.strerror}") from error
+
+    def lock(self) -> None:
+        """Keep other processes' runs out of the folder until this process ends; UsageError if one is in it."""
+        folder = self.path.stat().st_ino
+        if folder in _LOCKS:
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _LOCKS[folder] = descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UsageError(f"{self.path}: another process is training here; wait for it, or choose --out") from None
 
     def check(self, *, force: bool) -> None:
         """UsageError if the folder holds a run, unless it may be removed (`force`).

@@ -32,6 +32,7 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
         document |= {key: value for key, value in metadata.items() if key not in ("arrays", "config", "preprocessing")}
     if document["kind"] == "model":
         assert metadata is not None
+        document["columns"] = [column["name"] for column in metadata["preprocessing"].get("columns", ())]
         document |= _model(TrainedModel.from_checkpoint(path, arrays, metadata).network)
     elif document["kind"] == "word2vec":
         document |= _word_vectors(read_npz(Path(path)))

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -29,13 +30,13 @@ def plot_tensors(path: str | os.PathLike[str], folder: Path) -> list[Path]:
     document = json.dumps(tensors.histograms_json(found), ensure_ascii=False, indent=1) + "\n"
     written = _Files(folder)
     for name, histogram in found.items():
-        written.draw("histogram", name, lambda file, n=name, h=histogram: tensors.draw_histogram(n, h, file))
+        written.draw("histogram", name, partial(tensors.draw_histogram, name, histogram))
         if tensors.heat_map(arrays[name]) is not None:
-            written.draw("heatmap", name, lambda file, n=name: tensors.draw_heat_map(n, arrays[n], file))
+            written.draw("heatmap", name, partial(tensors.draw_heat_map, name, arrays[name]))
     if metadata is not None and metadata.get("kind") == "model":
         filters = first_filters(TrainedModel.load(path))
         if filters is not None:
-            written.draw("filters", filters[0], lambda file: tensors.draw_filters(*filters, file))
+            written.draw("filters", filters[0], partial(tensors.draw_filters, *filters))
     written.write("histograms.json", document)
     written.write("histograms.csv", tensors.histograms_csv(found))
     return written.paths
@@ -75,7 +76,7 @@ def safe_name(tensor: str) -> str:
 
 
 def first_filters(model: TrainedModel) -> tuple[str, Array] | None:
-    """The name and the filters (N, H, W) or (N, H, W, 3) of the first layer with weights, where its inputs are images."""
+    """The name and the filters (N, H, W) or (N, H, W, 3) of the first layer with weights, if its inputs are images."""
     first = next(((path, layer) for path, layer in model.network.named_layers() if layer.weights), None)
     if first is None or first[1].kind not in ("conv2d", "linear"):
         return None
@@ -88,7 +89,7 @@ def first_filters(model: TrainedModel) -> tuple[str, Array] | None:
     if image is None or weight[0].size != image[0][0] * image[0][1] * image[0][2]:
         return None
     (height, width, channels), channels_first = image
-    if channels_first:
+    if channels_first or getattr(model.preprocessor, "channels_last", False):  # which moves them to the front
         filters = weight.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
     else:
         filters = weight.reshape(-1, height, width, channels)

@@ -28,7 +28,8 @@ def collect(path: Path, *, examples: bool = True) -> dict[str, Any]:
     """
     folder = RunFolder(path)
     if not folder.best.exists():
-        hint = "it is one of word vectors: use `plot`, and `vectors map`" if folder.vectors.exists() else "train it first"
+        words = "it is one of word vectors: use `plot`, and `vectors map`"
+        hint = words if folder.vectors.exists() else "train it first"
         raise UsageError(f"{path}: there is no best.npz, the model of a run; {hint}")
     model = TrainedModel.load(folder.best)
     facts = folder.read_run()

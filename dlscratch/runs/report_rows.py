@@ -72,7 +72,8 @@ class Rows:
         if isinstance(self.data, Arrays):
             return self.data.inputs
         columns = [self.data.columns[name] for name in self.preprocessor.kinds]
-        return np.nan_to_num(np.stack([column for column in columns if isinstance(column, np.ndarray)], axis=1))
+        pixels: Array = np.stack([column for column in columns if isinstance(column, np.ndarray)], axis=1)
+        return np.where(np.isnan(pixels), 0.0, pixels)
 
     def _cells(self, index: int) -> list[str | None]:
         row, columns = int(self.rows[index]), self.columns

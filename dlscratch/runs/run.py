@@ -92,15 +92,18 @@ class Run:
         before = folder.read_run()
         run.facts |= {"started": before.get("started", run.facts["started"])}
         run.facts |= {"resumed": [*before.get("resumed", ()), clock(run.started)]}
-        folder.rewind_metrics(run.state.epoch)
-        run._begin()
+        run.idle = run.state.epoch >= experiment.config.training.epochs
+        if not run.idle:
+            folder.lock()
+            folder.rewind_metrics(run.state.epoch)
+            run._begin()
         return run
 
     def _begin(self) -> None:
         """Write the config, and run.json with the status of a run under way."""
         config = rebased(effective(self.experiment.config), self.experiment.base, self.folder.path)
+        self.folder.write_run({**self.facts, "status": "running"})  # first: a config.yaml alone is nobody's run
         write_text(self.folder.config, to_yaml(config))
-        self.folder.write_run({**self.facts, "status": "running"})
 
     @property
     def threads(self) -> int | None:
@@ -152,7 +155,8 @@ class Run:
         self.model.facts["training"] |= {"epoch": record.epoch, "step": record.step, "metrics": record.values}
         if record.complete:
             self._lines.append({**line, **record.values, "best": record.best})
-        if record.best or not (self._best or self.folder.best.exists()):  # where none is best (NaN), the first stays
+        none_yet = not (self._best or self.folder.best.exists())
+        if none_yet or (record.best and record.complete):  # a part of an epoch is no epoch: a resume will end it
             self._best = self.model.contents()
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self.save()

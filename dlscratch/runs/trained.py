@@ -16,7 +16,8 @@ import numpy as np
 from dlscratch import checkpoint
 from dlscratch.autograd import no_grad
 from dlscratch.backend import Array
-from dlscratch.datasets import READERS, Arrays, Part, Preprocessor, Table, own_part, preprocessor_from_state
+from dlscratch.datasets import READERS, Arrays, Categories, Column, Part, Preprocessor, Table, own_part, preprocessor_from_state
+from dlscratch.datasets.cells import is_number, number_name
 from dlscratch.errors import CheckpointError, DataError, DlscratchError, UsageError
 from dlscratch.nn import LOSSES, Loss, Sequential
 from dlscratch.training import evaluate
@@ -24,7 +25,8 @@ from dlscratch.training.objective import Objective
 
 BATCH = 256  # rows at a time where nothing is trained
 
-Source = Table | Arrays | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+Columns = Mapping[str, Sequence[Any] | Array]
+Source = Table | Arrays | Array | Columns | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,17 @@ class Predictions:
         return {self.name: list(self.labels), "probability": self.probabilities.max(axis=1).tolist(), **each}
 
     def to_csv(self) -> str:
-        """The columns as CSV with one header line; numbers read back exactly."""
-        columns = self.columns()
+        """The columns as CSV with one header line; numbers in the digits that float32 has."""
+        columns = {name: list(map(_short, column)) for name, column in self.columns().items()}
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
         return text.getvalue()
+
+
+def _short(value: Any) -> Any:
+    return str(np.float32(value)) if isinstance(value, float) else value
 
 
 @dataclass
@@ -131,7 +137,7 @@ class TrainedModel:
         checkpoint.save(path, *self.contents())
 
     def predict(self, data: Source) -> Predictions:
-        """Predictions for raw rows: a file (or images file), a Table, or Arrays; a target in it is ignored."""
+        """Predictions for raw rows: files, a dict of columns, an array (N, …), a Table or Arrays; a target is ignored."""
         raw = self._read(data, with_target=False)
         inputs = self.preprocessor.transform(raw)
         outputs = self.outputs(inputs)
@@ -157,8 +163,32 @@ class TrainedModel:
     def _read(self, data: Source, with_target: bool) -> Table | Arrays:
         if isinstance(data, Table | Arrays):
             return data
+        if isinstance(data, np.ndarray):
+            return Arrays(data, source="the array")
+        if isinstance(data, Mapping):
+            return _table(data)
         paths = [data] if isinstance(data, str | os.PathLike) else list(data)
         return read_like(self.reader, [str(path) for path in paths], self.preprocessor, with_target)
+
+
+def _is_text(name: str) -> bool:
+    return not is_number(name) or number_name(float(name)) != name
+
+
+def _table(columns: Columns) -> Table:
+    """Columns by name, of numbers or of text; None and NaN are missing."""
+    sizes = {name: len(column) for name, column in columns.items()}
+    if len(set(sizes.values())) != 1:
+        raise DataError(f"the columns must have one length, and there must be one at least; got {sizes or 'none'}")
+
+    def column(values: Sequence[Any] | Array) -> Column:
+        if any(isinstance(value, str) for value in values):
+            names = tuple(sorted({str(value) for value in values if value is not None}))
+            codes = [-1 if value is None else names.index(str(value)) for value in values]
+            return Categories(np.array(codes, np.int32), names)
+        return np.array([np.nan if value is None else value for value in values], np.float64)
+
+    return Table({name: column(values) for name, values in columns.items()}, next(iter(sizes.values())), "the columns")
 
 
 def evaluate_part(network: Sequential, loss: Loss, part: Part, objective: Objective) -> dict[str, Any]:
@@ -187,7 +217,10 @@ def read_like(
         options["path"] = paths[0]
         if not with_target:
             options["target"] = None
-    data = READERS[kind](**options).read(Path(), preprocessor.kinds or None)
+    kinds, target = dict(preprocessor.kinds), preprocessor.target
+    if kinds and with_target and target is not None and any(map(_is_text, target.classes)):
+        kinds[target.name] = "categorical"  # classes such as 01, which a column of numbers would read as 1
+    data = READERS[kind](**options).read(Path(), kinds or None)
     if with_target and data.target is None:
         raise DataError(f"{paths[0]}: there is no target to evaluate against; predict needs none")
     return data

@@ -78,7 +78,9 @@ class Word2VecRun:
         run = cls(settings, path, tell)
         run.folder.check(force=force)
         replacing = run.folder.holds_a_run
-        if not replacing:
+        if replacing:
+            run.folder.lock()
+        else:
             run._begin()
         try:
             run._encode()
@@ -103,10 +105,11 @@ class Word2VecRun:
         before = run.folder.read_run()
         run._check_same(before)
         run.facts |= {"started": before.get("started"), "resumed": [*before.get("resumed", ()), clock(time.time())]}
-        run.folder.sweep()
         if before.get("status") == "finished" and run.folder.vectors.exists():
             run.result = before["result"]
             return run
+        run.folder.lock()
+        run.folder.sweep()
         run._write_config()
         run._encode()
         if run.folder.last.exists():
@@ -124,8 +127,8 @@ class Word2VecRun:
         values["corpus"] = [self._seen_from_folder(path) for path in self.settings.corpus]
         if "stopwords" in values:
             values["stopwords"] = self._seen_from_folder(values["stopwords"])
+        self.folder.write_run({**self.facts, "status": "running"})  # first: a config.yaml alone is nobody's run
         write_text(self.folder.config, to_yaml(values))
-        self.folder.write_run({**self.facts, "status": "running"})
 
     def _seen_from_folder(self, path: str) -> str:
         return path if path == STDIN else rebased_path(path, Path(), self.folder.path)

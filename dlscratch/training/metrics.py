@@ -66,7 +66,8 @@ class TopK(Metric):
             raise UsageError(f"top_k: k is {self.k}, but the model has {output.shape[1]} outputs; choose a smaller k")
         counted = actual >= 0
         own = np.take_along_axis(output, np.expand_dims(np.where(counted, actual, 0), 1), axis=1)
-        hits = np.count_nonzero((output > own).sum(axis=1)[counted] < self.k)
+        larger = ((output > own) | np.isnan(own)).sum(axis=1)  # a NaN is among the largest of nothing
+        hits = np.count_nonzero(larger[counted] < self.k)
         return np.array([hits, np.count_nonzero(counted)], float)
 
     def results(self, sums: Array) -> Results:

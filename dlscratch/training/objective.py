@@ -64,7 +64,8 @@ class Objective:
     def metrics(self, *, thorough: bool = False) -> list[Metric]:
         """What tells how good a model is: a few numbers an epoch, or (`thorough`) all there is to say."""
         if self.target.task == "regression":
-            return [InUnits(METRICS[name](), self.target) for name in ("mae", "rmse", "r2")]
+            errors = [InUnits(METRICS[name](), self.target) for name in ("mae", "rmse")]
+            return [*errors, METRICS["r2"]()]  # r2 is the same in any units, and exact in standardised ones
         found = [METRICS[name]() for name in ("accuracy", "macro_f1")]
         if thorough:
             found += [TopK(TOP)] if self.target.outputs > TOP else []

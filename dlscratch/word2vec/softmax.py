@@ -35,7 +35,7 @@ class SoftmaxTrainer(Trainer):
         self.model = nn.Sequential(first, second, input_shape=(), seed=options.seed)
         self.cross_entropy = nn.CrossEntropyLoss()
         self.optimizer = optim.Adam(self.model.named_parameters(), lr=options.lr)
-        self.input, self.output = (layer.weights["weight"].mutate() for layer in (first, second))
+        self.input, self.output = (layer.weights["weight"]._mutate() for layer in (first, second))
 
     def step(self, step: Step, lr: float, crew: Crew) -> None:
         """One step of Adam on the pairs of all blocks."""

@@ -86,8 +86,8 @@ class Noise:
         begin = np.concatenate([[0.0], lacking[:-1]])[: len(small)]
         self.alias[small] = large[np.minimum(np.searchsorted(spare, begin, side="right"), len(large) - 1)]
         # and a large word that gave more than it had to spare is topped up by the next large word.
-        last = np.searchsorted(lacking, spare[:-1])
-        gave = last < len(small)
+        last = np.searchsorted(lacking, spare[:-1], side="right")
+        gave = np.append(begin, np.inf)[last] < spare[:-1]
         share[large] = 1
         share[large[:-1][gave]] -= lacking[last[gave]] - spare[:-1][gave]
         self.alias[large[:-1][gave]] = large[1:][gave]

@@ -185,7 +185,7 @@ USES = {
 def test_a_leaf_that_is_changed_under_its_graph_refuses_backward(use):
     x = leaf(np.arange(4.0))
     y = USES[use](x)
-    x.mutate()[0] = 7
+    x._mutate()[0] = 7
     with pytest.raises(GradientError, match="changed in place"):
         y.backward(np.ones(y.shape))
     assert x.grad is None
@@ -198,13 +198,13 @@ def test_a_change_through_a_detached_view_is_seen():
     x = leaf(np.arange(4.0))
     view = x.detach()
     y = x * x
-    view.mutate()[0] = 7
+    view._mutate()[0] = 7
     with pytest.raises(GradientError, match="changed in place"):
         y.sum().backward()
     with no_grad():
         part = x[1:]
     y = x * x
-    part.mutate()[0] = 7
+    part._mutate()[0] = 7
     with pytest.raises(GradientError, match="changed in place"):
         y.sum().backward()
 
@@ -217,7 +217,7 @@ def test_data_can_be_replaced_without_hurting_a_graph():
     assert x.grad.tolist() == [2, 4]
     with pytest.raises(ShapeError, match=r"expected a leaf tensor and shape \(2,\), got \(3,\)"):
         x.data = np.ones(3)
-    for change in (lambda: y.mutate(), lambda: setattr(y, "data", 1.0)):
+    for change in (lambda: y._mutate(), lambda: setattr(y, "data", 1.0)):
         with pytest.raises((GradientError, ShapeError), match="leaf"):
             change()
 

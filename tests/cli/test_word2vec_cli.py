@@ -214,6 +214,22 @@ def test_a_folder_that_holds_a_run(cli: Cli, folder: Path) -> None:
     assert (folder / "run" / "vectors.npz").read_bytes() != before
 
 
+def test_two_processes_cannot_train_in_one_folder(cli: Cli, folder: Path) -> None:
+    process = start("corpus.txt", *LONG, "-o", "run", cwd=folder)
+    while not (folder / "run" / "last.npz").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    before = files(folder / "run")
+    for how in ("--force", "--resume"):
+        done = cli("word2vec", "corpus.txt", *LONG, "-o", "run", how, cwd=folder)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "error: run: another process is training here" in done.stderr
+    assert files(folder / "run") == before
+    process.kill()
+    process.communicate()
+
+
 def test_a_plan_trains_nothing_and_leaves_nothing(cli: Cli, folder: Path) -> None:
     done = cli("word2vec", "corpus.txt", *SMALL, "--plan", "--json", cwd=folder)
     document = json.loads(done.stdout)

@@ -1,4 +1,4 @@
-"""Word vectors as the first weights of an embedding, and integers that reach it as integers: from NPZ to predictions."""
+"""Word vectors as the first weights of an embedding, and integers that stay integers: from NPZ to predictions."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_what_does_not_fit(config: Path) -> None:
     assert "layers[0] flatten takes numbers; write scale: none" in without
     with pytest.raises(DataError, match=r"the inputs go from 0 to 5, but layers\[0\] embedding has the rows 0 to 3"):
         build(config, ["model[0].embedding.num_embeddings=4", "initial=null"])
+    (config.parent / "vectors" / "v.bin").write_bytes(b"broken")
     with pytest.raises(DataError, match=r"v\.bin"):
-        (config.parent / "vectors" / "v.bin").write_bytes(b"broken")
         build(config)
     with pytest.raises(CheckpointError, match="no such file"):
         build(config, ["initial={0.weight: nothing.npz}"])

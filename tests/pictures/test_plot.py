@@ -20,7 +20,9 @@ from dlscratch.pictures.braille import as_text, plot
 from dlscratch.pictures.images import brightness, image_shape, pixels_of
 from dlscratch.pictures.png import png
 
-FALLING = [{"epoch": e, "step": 10 * e, "seconds": 2.0, "loss": 1 / e, "val_loss": 2 / e, "best": True} for e in range(1, 9)]
+FALLING = [
+    {"epoch": e, "step": 10 * e, "seconds": 2.0, "loss": 1 / e, "val_loss": 2 / e, "best": True} for e in range(1, 9)
+]
 RISING = [{"epoch": e, "step": 5 * e, "seconds": 1.0, "loss": float(e), "lr": 0.1, "f1": [1.0]} for e in range(1, 4)]
 finite = st.floats(-1e9, 1e9, allow_subnormal=False)
 
@@ -50,7 +52,7 @@ def test_charts_hold_the_lines_of_each_run() -> None:
     assert loss.series[0].x == [2.0 * e for e in range(1, 9)]  # seconds of an epoch add up
     assert rate.series[0].y == [0.1] * 3
     assert [chart.metric for chart in curves.charts({"b": RISING})] == ["loss"]  # no clock, no lists, no rate
-    with pytest.raises(UsageError, match='there is no metric "los"; did you mean "loss"?'):
+    with pytest.raises(UsageError, match=r'there is no metric "los"; did you mean "loss"\?'):
         curves.charts({"a": FALLING}, ["los"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dlscratch.errors import DataError
@@ -43,6 +43,8 @@ def test_keep_probabilities_are_those_of_word2vec():
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=50))
+@example([1.0, 1.0, 85.0, 85.0])  # what one lacks is exactly what another has to spare,
+@example([2.0, 3.0, 2.0, 0.5, 5.0, 1.0, 2.0, 0.5])  # and some have an even share
 def test_noise_has_exactly_the_distribution_of_its_weights(weights):
     noise = Noise(np.array(weights))
     n = len(weights)

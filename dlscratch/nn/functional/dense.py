@@ -69,11 +69,13 @@ def check_indices(indices: Any, count: int, what: str) -> Any:
 def dropout(x: Array, *, p: float = 0.5, rng: np.random.Generator | int) -> Any:
     """x with each element set to 0 with probability p, and the others divided by 1 − p, so that the mean stays.
 
+    p counts in steps of 1 / 65,536.
+
     `rng` is the generator that draws the mask (it moves on), or a seed. Call it in training only.
     """
     if not 0 <= p < 1:
         raise ValueError(f"p is {p}; expected at least 0 and less than 1")
     kept = round((1 - p) * 65536)  # of 65,536: 16 random bits an element are enough, and twice as fast as 32
     mask = np.random.default_rng(rng).integers(0, 65536, x.shape, np.uint16) < kept
-    scale = np.multiply(mask, 1 / (1 - p), dtype=x.dtype)
+    scale = np.multiply(mask, 65536 / max(kept, 1), dtype=x.dtype)
     return x * scale, lambda g: g * scale

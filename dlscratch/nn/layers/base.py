@@ -164,7 +164,7 @@ class Layer:
             raise CheckpointError("\n".join(["the state does not fit the model:", *problems]))
         for path, layer in self.named_layers():
             for name, parameter in layer.weights.items():
-                parameter.mutate()[...] = arrays[_key(path, name)]
+                parameter._mutate()[...] = arrays[_key(path, name)]
             for name, buffer in layer.buffers.items():
                 layer.buffers[name] = np.array(arrays[_key(path, name)], dtype=buffer.dtype)
 

@@ -179,7 +179,7 @@ function describe() {
   const of = data.total > data.words.length ? ` of ${data.total.toLocaleString("en")}` : "";
   const [{ dim, bits }] = data.spaces;
   element("facts").textContent = `${count}${of} words, ${dim} dimensions, ${data.method === "pca" ? "PCA" : data.method === "tsne" ? "t-SNE" : "UMAP"}`;
-  element("honesty").textContent = `Neighbours are looked for in all ${dim} dimensions, among the words of this map. The vectors travel rounded to ${bits} bits; neighbours are in the order of the vectors before rounding.`;
+  element("honesty").textContent = `Neighbours are looked for in all ${dim} dimensions, among the words of this map. The vectors travel rounded to ${bits} bits; neighbours are those before rounding${bits < 20 ? ", answers of analogies that are nearly equal may change places" : ""}.`;
   const choices = Object.entries(COLOURINGS).filter(([name]) => name !== "movement" || data.change);
   element("colour").append(...choices.map(([value, { name }]) => make("option", { value, selected: value === state.colouring }, name)));
 }
@@ -193,6 +193,8 @@ window.dlscratchMap = {
   frameTimes,
   view,
   state,
+  labels: painter.labels,
+  context: painter.context,
   readyAt: null,
   screenOf: (row) => [view.screenX(state.positions[2 * row]), view.screenY(state.positions[2 * row + 1])],
 };

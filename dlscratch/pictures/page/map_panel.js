@@ -100,7 +100,8 @@ class Panel {
   showSelection(rows) {
     const count = rows.length === 1 ? "1 word" : `${rows.length.toLocaleString("en")} words`;
     element("selection").hidden = !rows.length;
-    element("selected").value = rows.map((row) => this.texts[row]).join("\n");
+    const copied = (row) => (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(this.data.words[row]) ? this.texts[row] : this.data.words[row]);
+    element("selected").value = rows.map(copied).join("\n");
     element("selection-status").textContent = rows.length ? count : "no words";
   }
 
