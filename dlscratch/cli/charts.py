@@ -61,13 +61,15 @@ def _kind(out: Path | None) -> str:
 
 
 def _show(console: Console, drawn: Sequence[Chart], log: bool) -> None:
+    """Draw the charts as text: the result, which only a JSON document takes the place of."""
     from dlscratch.cli.live import coloured
     from dlscratch.pictures.braille import plot as lines
 
+    if console.quiet and console.json:
+        return
     width = min(WIDEST, console.rich.width) if console.is_terminal else PIPE_WIDTH
     for number, chart in enumerate(drawn):
-        if not console.quiet:
-            console.rich.print("\n" * bool(number), coloured(lines(chart, width, HEIGHT, log=log)), sep="")
+        console.rich.print("\n" * bool(number), coloured(lines(chart, width, HEIGHT, log=log)), sep="")
 
 
 def _write(drawn: Sequence[Chart], out: Path, kind: str, log: bool) -> None:

@@ -41,6 +41,7 @@ class Run:
         self.folder = folder
         self.state = state
         self.started = time.time()
+        self.idle = False  # resumed, with nothing left to do: its record stays as it is
         self._lines: list[dict[str, Any]] = []  # of metrics.jsonl, not yet written
         self._best: tuple[dict[str, Array], dict[str, Any]] | None = None  # contents of best.npz, not yet written
         self._saved = time.monotonic()
@@ -181,7 +182,8 @@ class Run:
     def _close(self, status: str, **more: Any) -> None:
         """Write run.json for the last time."""
         times = {"finished": clock(time.time()), "seconds": round(self.state.seconds, 3)}
-        self.folder.write_run({**self.facts, "status": status, **times, **more})
+        if not self.idle:
+            self.folder.write_run({**self.facts, "status": status, **times, **more})
 
     def finish(self) -> dict[str, Any]:
         """The result: the best epoch's model on the validation and test rows; run.json keeps it."""

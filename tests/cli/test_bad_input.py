@@ -131,7 +131,7 @@ def test_a_file_that_is_no_config(cli: Cli, tmp_path: Path, name: str, content: 
 
 FEW = flowers().replace("clover", "aster", 19)
 BAD_DATA = {
-    "missing file": (None, 'flowers.csv: no such file; did you mean "flowers.yaml"?'),
+    "missing file": (None, "flowers.csv: no such file"),
     "empty file": ("", "flowers.csv: is empty; expected a header line and rows"),
     "header alone": ("a,species\n", "flowers.csv: has a header but no rows"),
     "ragged": (flowers() + "1,2,red\n", "flowers.csv:62: 3 cells, but the header has 4 columns"),
@@ -144,7 +144,10 @@ BAD_DATA = {
         'flowers.csv: there is no column "species", which is named under target; the columns are "width", "height"',
     ),
     "target missing in a row": (flowers() + "1,2,red,\n", 'flowers.csv:62: the target "species" is missing'),
-    "a class too small to split": (FEW, 'class "clover" has 1 row, too few to split into train, validation, test; '),
+    "a class too small to split": (
+        FEW,
+        'flowers.csv: target "species": class "clover" has 1 row, too few to split into train, validation, test; ',
+    ),
 }
 
 
@@ -256,7 +259,7 @@ def limited(folder: Path, *args: str, bytes_a_file: int) -> subprocess.Completed
 def test_a_disk_that_fills_up_keeps_what_is_there(tmp_path: Path) -> None:
     train(project(tmp_path), tmp_path / "run", "training.epochs=1")
     before = files(tmp_path)
-    done = limited(tmp_path, "predict", "run/best.npz", "flowers.csv", "-o", "run/best.npz", bytes_a_file=1000)
+    done = limited(tmp_path, "predict", "run/best.npz", "flowers.csv", "-o", "run/best.npz", "--force", bytes_a_file=1000)
     assert (done.returncode, files(tmp_path)) == (6, before)
     assert done.stderr == (
         "error: run/best.npz: cannot be written: File too large; what was there before is unchanged\n"
@@ -285,10 +288,11 @@ def test_a_folder_that_cannot_be_written(cli: Cli, run: Path, place: str) -> Non
     [
         (["trian"], "No such command"),
         (["train"], "Missing argument"),
-        (["train", "flowers.yaml", "--epochs", "3"], "No such option"),
+        (["train", "flowers.yaml", "--epochen", "3"], "No such option"),
         (["train", "flowers.yaml", "--resume", "--force"], "--resume goes on with the run in the folder"),
         (["train", "flowers.yaml", "--set", "training.epochs"], "training.epochs"),
         (["train", "flowers.yaml", "--resume"], "nothing to resume; start the run without --resume"),
+        (["predict", "run/best.npz", "flowers.csv", "-o", "flowers.csv"], "flowers.csv: is there already"),
         (["options", "lineal"], 'did you mean "linear"?'),
     ],
 )

@@ -35,6 +35,8 @@ def test_plot_in_the_terminal(cli: Cli, folder: Path) -> None:
     assert all(f"{run}, {part} " in done.stdout for run in ("run1", "run2") for part in ("training", "validation"))
     assert "\x1b" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
+    assert cli("plot", "run1", "run2", "--metric", "loss", "-q", cwd=folder).stdout == done.stdout
+    assert cli("plot", "run1", "-q", "--json", cwd=folder).stderr == ""
     plain = cli("plot", "run1", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
     assert plain.returncode == 0
 

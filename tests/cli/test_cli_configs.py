@@ -50,7 +50,7 @@ def test_init_writes_a_config_and_says_what_is_next(cli: Cli, folder: Path) -> N
         (["my data.csv", "--target", "kind", "--task", "sorting"], 2, "sorting"),
         (["my data.csv", "--example", "digits"], 2, "--example brings its own data"),
         (["--example", "digts"], 2, 'no example "digts"; did you mean "digits"?; the examples are digits, mnist_cnn'),
-        (["your data.csv"], 3, 'error: your data.csv: no such file; did you mean "my data.csv"?'),
+        (["my dat.csv"], 3, 'error: my dat.csv: no such file; did you mean "my data.csv"?'),
         (["my data.csv", "--target", "kind", "--task", "regression"], 3, '"kind" is "a"; regression needs numbers'),
     ],
 )  # fmt: skip
@@ -98,10 +98,35 @@ def test_init_json_and_quiet(cli: Cli, folder: Path) -> None:
         "classes": ["a", "b"],
         "rows": 60,
         "drop": [],
+        "notes": [],
     }
     assert done.stderr.startswith("wrote my data.yaml")
     done = cli("init", "my data.csv", "--target", "kind", "--quiet", "--force", cwd=folder)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_init_says_what_a_person_should_know(cli: Cli, folder: Path) -> None:
+    rows = [f"{row % 9},{row},{'ab'[row % 9 > 4]}" for row in range(60)]
+    (folder / "odd.csv").write_text("\n".join(["size,id,kind", *rows, "1,60,", "2,61,c"]) + "\n")
+    done = cli("init", "odd.csv", "--target", "kind", cwd=folder)
+    notes = [
+        "missing_target: 1 row without a target",
+        'missing: class "c" has 1 row, too few for training, validation and test: it is left out, as if it were missing',
+        'drop: "id": counts the rows, 0 to 59: it tells rows apart and teaches nothing',
+    ]
+    assert (done.stderr, done.stdout.splitlines()[1:4]) == ("", [f"note: {note}" for note in notes])
+    done = cli("init", "odd.csv", "--target", "kind", "--json", "--force", cwd=folder)
+    assert json.loads(done.stdout)["notes"] == notes
+
+
+@pytest.mark.parametrize("args", [[], ["-o", "-"], ["--json"]])
+def test_init_warns_where_nothing_can_be_held_out(cli: Cli, folder: Path, args: list[str]) -> None:
+    (folder / "rare.csv").write_text(DATA + "3,c\n" * 2 + "4,d\n" * 2)
+    done = cli("init", "rare.csv", "--target", "kind", *args, cwd=folder)
+    warning = "validation: 0: too few rows to hold some out: 2 of the rarest class; nothing tells how well"
+    assert f"warning: {warning}" in done.stderr
+    if args == ["--json"]:
+        assert json.loads(done.stdout)["notes"][0].startswith(warning)
 
 
 def test_init_where_no_file_can_be(cli: Cli, folder: Path) -> None:

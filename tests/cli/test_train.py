@@ -45,10 +45,11 @@ def test_json_is_one_document_and_alone_on_stdout(cli: Cli, tmp_path: Path) -> N
     assert len(re.findall(EPOCH, done.stderr)) == 3
 
 
-def test_quiet_says_nothing(cli: Cli, tmp_path: Path) -> None:
+def test_quiet_says_the_result_alone(cli: Cli, tmp_path: Path) -> None:
     project(tmp_path)
     done = cli("train", "flowers.yaml", "--out", "run", "--quiet", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["validation", "test", "run/best.npz"]
     assert trained(tmp_path / "run")["status"] == "finished"
 
 

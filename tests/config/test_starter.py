@@ -16,6 +16,7 @@ from dlscratch.config.build import build
 from dlscratch.config.findings import look_at
 from dlscratch.config.schema import Config, load
 from dlscratch.config.starter import starter
+from dlscratch.datasets.csv_reader import MISSING
 from dlscratch.datasets.readers import READERS
 from dlscratch.errors import DataError, UsageError
 from dlscratch.training import fit
@@ -159,6 +160,114 @@ def test_parts_leave_each_class_a_row(tmp_path: Path, rarest: int, parts: tuple[
     assert (f"too few rows to hold some out: {rarest} of the rarest class" in text) == (rarest < 3)
 
 
+def rare(common: int, **counts: int) -> str:
+    """A CSV of two common classes, and of others with so many rows."""
+    kinds = ["ab"[row % 2] for row in range(common)] + [name for name, count in counts.items() for _ in range(count)]
+    return "x,kind\n" + "".join(f"{row % 7},{kind}\n" for row, kind in enumerate(kinds))
+
+
+def test_rare_classes_are_left_out_so_that_the_others_are_tested(tmp_path: Path) -> None:
+    path = table(tmp_path, rare(100, lone=1, pair=2))
+    text, config = made(path, "kind")
+    assert (config.data.validation, config.data.test) == (0.15, 0.2)
+    assert config.data.reader.options["missing"] == [*MISSING, "lone", "pair"]
+    assert config.data.reader.options["missing_target"] == "drop"
+    assert config.model[-1].options["out_features"] == 2
+    assert '    # class "lone" has 1 row, too few for training, validation and test: it is left out' in text
+    assert starter(path, tmp_path / "c.yaml", "kind").warnings == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [rare(100, lone=1).replace("\n3,a", "\nlone,a", 30), rare(40, c=2, d=2), "x,y\n" + "1.5,0\n2.5,1\n" * 40 + "2,2\n2,2\n"],
+    ids=["a cell elsewhere", "too much", "a number elsewhere"],
+)
+def test_rare_classes_stay_where_leaving_them_out_costs_more(tmp_path: Path, text: str) -> None:
+    path = table(tmp_path, text)
+    found = starter(path, tmp_path / "c.yaml", text.partition("\n")[0][2:], task="classification")
+    assert "missing_target" not in found.found.options
+    assert found.warnings[-1].startswith("validation: 0")
+
+
+@pytest.mark.parametrize(("rows", "classes", "told"), [(600, 600, True), (150, 22, True), (150, 10, False), (20, 2, False)])
+def test_many_classes_are_told(tmp_path: Path, rows: int, classes: int, told: bool) -> None:
+    path = table(tmp_path, "x,y\n" + "".join(f"{row * row},k{row % classes}\n" for row in range(rows)))
+    warnings = starter(path, tmp_path / "c.yaml", "y").warnings
+    many = f'"y" has {classes} classes in {rows} rows, few rows for each: is it what is to be learned?'
+    assert (many in warnings) == told
+    path = table(tmp_path, "x,y\n" + "".join(f"{row * row},{row}\n" for row in range(60)))
+    warnings = starter(path, tmp_path / "c.yaml", "y", task="classification").warnings
+    assert warnings[0].endswith("what is to be learned?; amounts are learned with --task regression")
+
+
+def test_decimal_commas_are_read(tmp_path: Path) -> None:
+    rows = [f"{row % 9},{row % 4};1.{row + 100};{'ab'[row % 2]}" for row in range(60)]
+    text, config = made(table(tmp_path, "\n".join(["size;price;kind", *rows])), "kind")
+    assert "#   size    numbers           0 to 8.3" in text
+    assert "    # numbers are written as 1,5\n    decimal: ','\n" in text
+    assert config.data.reader.options["drop"] == ["price"]
+    quoted = [f'"{row % 9},{row % 4}",{"ab"[row % 2]}' for row in range(60)]
+    assert made(table(tmp_path, "\n".join(["size,kind", *quoted])), "kind")[1].data.reader.options["decimal"] == ","
+
+
+@pytest.mark.parametrize("every", [1, 10], ids=["all", "a tenth"])
+def test_thousands_separators_are_told(tmp_path: Path, every: int) -> None:
+    prices = [f'"{row + 1},{row + 100}"' if row % every == 0 else row + 0.5 for row in range(60)]
+    path = table(tmp_path, columns(price=prices))
+    text, config = made(path, "kind")
+    assert config.data.reader.options["drop"] == ["price"]
+    assert config.data.reader.options["categorical"] is None
+    assert '"price": looks like numbers with thousands separators, which are read as texts; write "1,100" as 1100' in text
+    if every == 1:
+        with pytest.raises(DataError, match=r'data\.csv: the target "price" looks like numbers with thousands sep'):
+            starter(path, tmp_path / "c.yaml", "price")
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["2020-01-{:02}", "2020-1-{}", "{:02}.01.2020", "{}.1.20", "01/{:02}/2020", "2020/01/{:02}", "2020-01-{:02}T10:30:00Z",
+     "{:02}.01.2020 10:30", "1/{}/2020 9:30 PM", "2020-01-{:02} 10:30:00.125+02:00"],
+)  # fmt: skip
+def test_dates_are_left_out(tmp_path: Path, form: str) -> None:
+    days = [form.format(row % 28 + 1) for row in range(60)]
+    days[7] = "unknown"
+    text, config = made(table(tmp_path, columns(when=days)), "kind")
+    assert config.data.reader.options["drop"] == ["when"]
+    assert '"when": dates, such as "' in text
+
+
+@pytest.mark.parametrize("form", ["1.{}", "192.168.1.{}", "v{}.1.2020", "{}-{}", "2020-{}"])
+def test_what_is_no_date_stays(tmp_path: Path, form: str) -> None:
+    _, config = made(table(tmp_path, columns(code=[form.format(row % 5, row % 3) for row in range(60)])), "kind")
+    assert config.data.reader.options["drop"] is None
+
+
+def test_leading_zeros_are_names(tmp_path: Path) -> None:
+    zips = [f"{row % 5 * 250:05}" if row else "NA" for row in range(60)]
+    numbers = [row * row for row in range(60)]
+    text, config = made(table(tmp_path, columns(zip=zips, plain=numbers, own=[f"{row:05}" for row in numbers])), "kind")
+    assert config.data.reader.options["categorical"] == ["zip"]
+    assert config.data.reader.options["drop"] == ["own"]
+    assert '    # "zip" has leading zeros, as in 00250: names have them, amounts do not\n' in text
+
+
+def test_reviews_are_no_features(tmp_path: Path) -> None:
+    reviews = [f"the film no {row} was good and long" for row in range(60)]
+    text, config = made(table(tmp_path, columns(review=reviews)), "kind")
+    assert config.data.reader.options["drop"] == ["review"]
+    told = '"review": texts are no features here; `dlscratch word2vec` makes vectors of their words'
+    assert told in text
+    path = table(tmp_path, "review,y\n" + "".join(f"{review},{row % 2}\n" for row, review in enumerate(reviews)))
+    with pytest.raises(DataError, match=f"there is nothing to learn from: {told}"):
+        starter(path, tmp_path / "c.yaml", "y")
+
+
+def test_a_folder_of_different_tables(tmp_path: Path) -> None:
+    table(tmp_path, columns(), "1.csv"), table(tmp_path, columns(more=list(range(60))), "2.csv")
+    with pytest.raises(DataError, match=f"all CSV files in the folder {tmp_path} were read as one table"):
+        starter(tmp_path, tmp_path / "c.yaml", "kind")
+
+
 def test_texts_among_numbers_are_taken_as_missing(tmp_path: Path) -> None:
     cells: list[Any] = [row % 10 + 0.5 for row in range(60)]
     cells[5], cells[9], cells[11] = "-", "unknown", "inf"
@@ -286,13 +395,15 @@ def test_idx_without_labels_and_labels_alone(tmp_path: Path) -> None:
     [
         (images(40, (3, 16, 16)), "conv2d", {"scale": 255, "shape": [3, 16, 16]}),
         (images(40, (70, 64)), "conv2d", {"scale": 255, "shape": [1, 70, 64]}),
-        (images(40, (16, 16, 3)), "flatten", {"scale": 255, "shape": None}),
+        (images(40, (16, 16, 3)), "conv2d", {"scale": 255, "shape": None, "channels_last": True}),
+        (images(40, (9, 12, 1)), "conv2d", {"scale": 255, "shape": None, "channels_last": True}),
+        (images(40, (3, 16, 3)), "flatten", {"scale": 255, "shape": None, "channels_last": False}),
         (images(40, (6, 6)), "flatten", {"scale": 255}),
         (images(40, (20,)) / 7.0, "linear", {"scale": "standard", "per_feature": True}),
         (images(40, ()), "linear", {"scale": 255}),
         (images(40, (9, 9)).astype(np.float32), "conv2d", {"scale": "standard", "shape": [1, 9, 9]}),
     ],
-    ids=["colour", "large", "channels last", "small", "flat", "scalar", "floats"],
+    ids=["colour", "large", "channels last", "grey last", "no image", "small", "flat", "scalar", "floats"],
 )
 def test_arrays_get_the_model_that_suits(
     tmp_path: Path, inputs: np.ndarray, first: str, preprocessing: dict[str, Any]

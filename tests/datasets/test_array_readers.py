@@ -144,7 +144,7 @@ def test_bad_npz_files(tmp_path):
     assert complaint(NpzReader("text.npz").read, tmp_path) == (
         "text.npz: is not a whole .npz file (File is not a zip file); write it again with numpy.savez"
     )
-    assert complaint(NpzReader("b.npz").read, tmp_path) == 'b.npz: no such file; did you mean "a.npz"?'
+    assert complaint(NpzReader("b.npz").read, tmp_path) == "b.npz: no such file"
 
 
 def test_an_altered_npz_file(tmp_path):

@@ -116,6 +116,53 @@ def test_decimal_commas_do_not_win_over_the_delimiter(write):
     assert list(read(write("a;b\n1,5;2,5\n")).columns) == ["a", "b"]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_decimal_commas_are_found(write, delimiter):
+    rows = ["weight;note;count", " 162,0;a, b;1", "NA;c;2", "-1,25;d;3", "1,5e3;e;", "7;f;5"]
+    table = read(write("\n".join(rows).replace(";", delimiter) + "\n"))
+    np.testing.assert_array_equal(table.columns["weight"], [162, np.nan, -1.25, 1500, 7])
+    np.testing.assert_array_equal(table.columns["count"], [1, 2, 3, np.nan, 5])
+    assert cells(table, "note")[0] == "a, b"
+
+
+@given(
+    rows=st.lists(st.tuples(st.floats(-1e15, 1e15).map(lambda x: round(x, 4)), st.integers(-99, 99)), min_size=1)
+)
+def test_decimal_commas_are_exact(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "data.csv")
+        path.write_text("a;b\n" + "".join(f"{a!r};{b}\n".replace(".", ",") for a, b in rows))
+        table = read(path, decimal=",", delimiter=";")
+    np.testing.assert_array_equal(np.stack(list(table.columns.values())), np.array(rows).T)
+
+
+def test_decimal_marks_that_are_told(write):
+    path = write('a,b\n"1,5",x\n"2,250",y\n')
+    assert read(path, decimal=",").columns["a"].tolist() == [1.5, 2.25]
+    assert cells(read(path), "a") == ["1,5", "2,250"]
+    assert cells(read(write("a;b\n1,5;x\n2,25;y\n"), decimal="."), "a") == ["1,5", "2,25"]
+
+
+def test_commas_that_are_no_decimal_marks(write):
+    thousands = read(write("a;b\n1,100;1.5\n2,350;2.5\n"))
+    assert (cells(thousands, "a"), cells(thousands, "b")) == (["1,100", "2,350"], [1.5, 2.5])
+    assert cells(read(write("a;b\n1,2;x\n1,2,3;y\n4,5,6;z\n")), "a") == ["1,2", "1,2,3", "4,5,6"]
+
+
+def test_points_beside_decimal_commas_are_told(write):
+    path = write("a;b\n1,5;1.500\n2,5;2.250\n")
+    assert message(path) == (
+        'data.csv:2: column "b" holds "1.500", but the numbers of the file have decimal commas; '
+        'correct it, write decimal: ".", or list the column under categorical'
+    )
+    assert cells(read(path, categorical=["b"]), "b") == ["1.500", "2.250"]
+    path = write('a,b\n1,0\n2,0\n3,0\n"4,5",0\n5,0\n')
+    assert message(path) == (
+        'data.csv:5: column "a" holds "4,5", but 4 of 5 of its cells are numbers; write decimal: ",", '
+        "or list the column under categorical"
+    )
+
+
 def test_byte_order_mark_line_ends_and_blank_lines(write):
     table = read(write(b"\xef\xbb\xbfa,b\r\n1,2\r\n\r\n  \r\n3,4"))
     assert {name: column.tolist() for name, column in table.columns.items()} == {"a": [1, 3], "b": [2, 4]}
@@ -275,6 +322,9 @@ def test_missing_files(tmp_path, write):
     write("a\n1\n", "train.csv")
     assert message(tmp_path / "trian.csv") == 'trian.csv: no such file; did you mean "train.csv"?'
     assert message(tmp_path / "none" / "a.csv") == f"a.csv: no such file, and no folder {tmp_path}/none"
+    for wanted, there in (("flowers.csv", "flowers.yaml"), ("b.csv", "a.csv"), ("prices.csv", "people.csv")):
+        write("a\n1\n", there)
+        assert message(tmp_path / wanted) == f"{wanted}: no such file"
     (tmp_path / "empty").mkdir()
     assert message(tmp_path / "empty") == "empty: the folder holds no file that ends in .csv, .csv.gz, .tsv, .tsv.gz"
 
@@ -285,6 +335,26 @@ def test_headers_that_differ(write):
         CsvReader([str(first), str(second)]).read()
     with pytest.raises(DataError, match=r"3\.csv:1: .*1\.csv: its number of columns is 1 and not 2"):
         CsvReader([str(first), str(third)]).read()
+
+
+def test_a_folder_is_one_table(write, tmp_path):
+    write("a,b\n1,2\n", "1.csv"), write("a,c\n1,2\n", "2.csv")
+    with pytest.raises(DataError) as caught:
+        CsvReader(str(tmp_path)).read()
+    assert str(caught.value) == (
+        f'{tmp_path}/2.csv:1: the header is not that of {tmp_path}/1.csv: column 2 is "c" and not "b"; '
+        f"all CSV files in the folder {tmp_path} were read as one table: name the file that is meant under path"
+    )
+    with pytest.raises(DataError, match='column 2 is "c" and not "b"$'):
+        CsvReader([str(tmp_path / "1.csv"), str(tmp_path / "2.csv")]).read()
+
+
+def test_columns_that_a_model_needs(write):
+    path = write("sepal width (cm),petal width\n1,2\n")
+    kinds = {"sepal width (cm)": "numeric", "petal width (cm)": "numeric"}
+    assert message(path, kinds=kinds) == (
+        'data.csv: the model needs the column "petal width (cm)", which is not there; did you mean "petal width"?'
+    )
 
 
 def test_a_broken_gzip_file(write):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from annotated_doc import Doc
 
-from dlscratch.datasets import READERS, Arrays, CsvReader, Preprocessing, describe, prepare
+from dlscratch.datasets import READERS, Arrays, CsvReader, Preprocessing, Table, describe, prepare
+from dlscratch.errors import DataError
 
 DATA = Path(__file__).parents[2] / "data"
 
@@ -35,6 +36,17 @@ def test_parts_of_their_own():
     assert (x.tolist(), y.tolist()) == ([[1, 1]] * 3, [0, 1, 1])
     assert prepare(data, Preprocessing(), seed=0).test is None
     assert prepared.train.inputs is prepared.validation.inputs
+
+
+def test_a_class_too_small_names_file_and_column():
+    table = Table({"x": np.arange(9.0), "y": np.array([0.0] * 8 + [1])}, 9, "data.csv", "y")
+    with pytest.raises(DataError) as caught:
+        prepare(table, Preprocessing(), seed=0, validation=0.2, test=0.2)
+    assert str(caught.value) == (
+        'data.csv: target "y": class "1" has 1 row, too few to split into train, validation, test; '
+        "add rows, take its rows out of the file, or write validation: 0 and test: 0"
+    )
+    assert len(prepare(table, Preprocessing(), seed=0).train) == 9
 
 
 def test_summaries_of_columns():

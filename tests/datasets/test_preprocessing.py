@@ -100,7 +100,7 @@ def test_data_that_does_not_fit_the_model():
     fitted = back(Preprocessing().fit(Table({"age": np.array([1.0, 2.0]), "sex": text("f", "m")}, 2)))
     age = np.array([1.0, 2.0])
     assert complaint(fitted.transform, Table({"ages": age, "sex": text("f", "f")}, 2, "new.csv")) == (
-        'new.csv: the model needs the columns "age", which are not there; did you mean "ages"?'
+        'new.csv: the model needs the column "age", which is not there; did you mean "ages"?'
     )
     assert complaint(fitted.transform, Table({"age": age, "sex": text("f", "x")}, 2)) == (
         'row 2: column "sex" is "x", which no training row was; known are "f", "m"; '
@@ -115,6 +115,21 @@ def test_data_that_does_not_fit_the_model():
     )
     assert complaint(fitted.transform, Arrays(np.zeros((2, 2)), source="x.npz")) == (
         "x.npz: holds arrays, but the model was trained on a table with named columns"
+    )
+
+
+def test_renamed_columns_are_proposed_and_never_those_in_use():
+    x, names = np.array([1.0, 2.0]), ["sepal width (cm)", "petal width (cm)", "PetalLength"]
+    fitted = Preprocessing().fit(Table(dict.fromkeys(names, x), 2))
+    without = {"sepal width (cm)": x, "PetalLength": x}
+    there = "the column \"petal width (cm)\", which is not there"
+    assert complaint(fitted.transform, Table({**without, "colour": x}, 2)) == f"table: the model needs {there}"
+    assert complaint(fitted.transform, Table({**without, "petal width": x}, 2)) == (
+        f'table: the model needs {there}; did you mean "petal width"?'
+    )
+    assert complaint(fitted.transform, Table({"petal_length": x, "Petal.Width": x, "sepal width (cm)": x}, 2)) == (
+        'table: the model needs the columns "petal width (cm)", "PetalLength", which are not there; '
+        'did you mean "Petal.Width" for "petal width (cm)", "petal_length" for "PetalLength"?'
     )
 
 
@@ -180,6 +195,43 @@ def test_images_stay_as_they_are_until_a_batch_is_made():
     x = fitted.convert(raw)
     np.testing.assert_allclose(x, images.reshape(2, 1, 3, 4) / 255, rtol=1e-7)
     assert images.max() == 23
+
+
+@pytest.mark.parametrize("options", [{}, {"per_feature": True}, {"shape": [24]}])
+def test_channels_last_are_moved_to_the_front(options):
+    images = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 2)).astype(np.uint8)
+    moved = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+    fitted = back(Preprocessing(channels_last=True, **options).fit(Arrays(images)))
+    expected = Preprocessing(**options).fit(Arrays(moved))
+    assert fitted.input_shape == expected.input_shape
+    found = fitted.transform(Arrays(images))
+    np.testing.assert_array_equal(found, expected.transform(Arrays(moved)))
+    x = fitted.convert(found)
+    np.testing.assert_array_equal(x, expected.convert(expected.transform(Arrays(moved))))
+    assert x.flags.c_contiguous
+    assert np.shares_memory(found, images) or "shape" in options
+
+
+@pytest.mark.parametrize(
+    ("raw", "shape", "options", "message"),
+    [
+        ([8, 9, 3], [3, 8, 9], {}, "x.npz has shape [8, 9, 3]; shape keeps the values in their order and moves no axis: "
+         "pixels and channels would be mixed up; write channels_last: true and leave shape out"),
+        ([8, 9, 3], [9, 8, 3], {}, "would be mixed up; transpose the array in the file and leave shape out"),
+        ([8, 9, 3], [8, 9, 3], {"channels_last": True}, "[8, 9, 3]; channels_last makes it [3, 8, 9], and shape keeps"),
+        ([8], None, {"channels_last": True}, "channels_last is true, but an example of x.npz has shape [8]; expected"),
+    ],
+)  # fmt: skip
+def test_a_shape_that_would_mix_the_values(raw, shape, options, message):
+    with pytest.raises(UsageError) as caught:
+        Preprocessing(shape=shape, **options).fit(Arrays(np.zeros((2, *raw)), source="x.npz"))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [[1, 8, 9], [9, 8], [72], [8, 9, 1]])
+def test_a_shape_that_mixes_nothing(shape):
+    raw = (9, 8) if shape == [9, 8] else (8, 9, 1)
+    assert Preprocessing(shape=shape).fit(Arrays(np.eye(72).reshape(72, *raw))).input_shape == tuple(shape)
 
 
 def test_large_numbers_keep_their_differences():

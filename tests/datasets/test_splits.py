@@ -50,9 +50,9 @@ def test_too_few_rows():
         split(5, 0, validation=0.2, test=0.2, classes=np.array([0, 0, 0, 1, 1]), class_names=("cat", "dog"))
     assert str(caught.value) == (
         'class "dog" has 2 rows, too few to split into train, validation, test; '
-        "add rows, or leave a part or the class out"
+        "add rows, take its rows out of the file, or write validation: 0 or test: 0"
     )
-    with pytest.raises(DataError, match="data has 1 row, too few to split into train, test"):
+    with pytest.raises(DataError, match=r"data has 1 row, too few to split into train, test; add rows, or write test: 0"):
         split(1, 0, test=0.5)
     with pytest.raises(UsageError, match=r"validation is 0.5 and test is 0.5; expected fractions with a sum below 1"):
         split(10, 0, validation=0.5, test=0.5)

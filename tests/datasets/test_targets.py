@@ -85,8 +85,11 @@ def complaint(call, *arguments) -> str:
 
 
 def test_targets_that_cannot_be_learned():
-    assert complaint(find_target, Table({}, 0, "data.csv")) == (
-        "data.csv: no target is named; name the column or array to learn"
+    assert complaint(find_target, Table({"a": np.zeros(2), "b": np.ones(2)}, 2, "data.csv")) == (
+        'data.csv: no target is named; write target: COLUMN beside path; the columns are "a", "b"'
+    )
+    assert complaint(find_target, Arrays(np.eye(2), source="data.npz")) == (
+        "data.npz: no target is named; write target: ARRAY beside path (npz), or labels: FILE beside images (idx)"
     )
     assert complaint(find_target, table(np.zeros(3))) == (
         'data.csv: the target "y" is "0" in every row; expected at least two classes'

@@ -113,8 +113,8 @@ def flowers(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("width,height\n1,2\n", r'the model needs the columns "colour", which are not there'),
-        ("width,hight,colour\n1,2,red\n", r'needs the columns "height", which are not there'),
+        ("width,height\n1,2\n", r'the model needs the column "colour", which is not there$'),
+        ("width,hight,colour\n1,2,red\n", r'needs the column "height", which is not there; did you mean "hight"'),
         ("width,height,colour\n1,2,red\n1,2,green\n", r':3: column "colour" is "green", which no training row was'),
         ("width,height,colour\n1,tall,red\n", r':2: column "height" holds "tall", but the model was trained on'),
         ("width,height,colour\n", "has a header but no rows"),

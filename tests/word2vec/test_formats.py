@@ -256,7 +256,7 @@ def test_the_format_is_told_by_the_ending_or_named(tmp_path: Path) -> None:
         write(tmp_path / "v.glove", Table(["12"], np.array([[34.0]], np.float32)))
     with pytest.raises(DataError, match="expected the folder of a projector"):
         read(tmp_path / "v.data", "projector")
-    with pytest.raises(DataError, match=r'no such file; did you mean "v.data"'):
+    with pytest.raises(DataError, match=r"w\.data: no such file$"):
         read(tmp_path / "w.data", "word2vec")
     with pytest.raises(CheckpointError, match="no such file"):
         read(tmp_path / "w.npz")
