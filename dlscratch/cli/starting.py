@@ -27,6 +27,8 @@ def write_starter(
     path = Path(default) if out is None else out / default if out.is_dir() else out
     if path.exists() and not force:
         raise UsageError(f"{path}: exists already; write to another file with -o, or overwrite it with --force")
+    if path.exists() and path.samefile(data):
+        raise UsageError(f"{path}: is the data itself; write the config to another file with -o")
     made = starter(data, path, target, task)
     with whole():
         write_text(path, made.text)

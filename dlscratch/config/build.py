@@ -12,6 +12,7 @@ from typing import Any
 from dlscratch.config.embeddings import check_integers, load_initial
 from dlscratch.config.options import Spec
 from dlscratch.config.positions import Document, Problem
+from dlscratch.config.rehearsal import rehearse
 from dlscratch.config.schema import Config, effective, load
 from dlscratch.datasets import READERS, Prepared, Preprocessing, fingerprint, prepare
 from dlscratch.errors import ConfigError, ShapeError, UsageError
@@ -81,11 +82,13 @@ def assemble(document: Document, config: Config, base: Path) -> Experiment:
     files |= fingerprint(load_initial(document, config, base, model))
     _check_smallest_batch(document, config.training.batch_size, model, len(prepared.train))
     optimizer = OPTIMIZERS[config.optimizer.kind](model.named_parameters(), **config.optimizer.options)
-    stopping = config.training.early_stopping
+    stopping = None if config.training.early_stopping is None else EarlyStopping(**config.training.early_stopping)
     schedule = None if config.schedule is None else SCHEDULES[config.schedule.kind](**config.schedule.options)
+    function = LOSSES[loss.kind](**loss.options)
+    rehearse(document, config, prepared, objective, model, function, (stopping, schedule))
     return Experiment(
-        config, base, prepared, files, objective, model, LOSSES[loss.kind](**loss.options), loss, optimizer, schedule,
-        None if stopping is None else EarlyStopping(**stopping), tuple(_warnings(config, loss.kind)),
+        config, base, prepared, files, objective, model, function, loss, optimizer, schedule, stopping,
+        tuple(_warnings(config, loss.kind)),
     )  # fmt: skip
 
 

@@ -293,6 +293,10 @@ def test_a_folder_that_cannot_be_written(cli: Cli, run: Path, place: str) -> Non
         (["train", "flowers.yaml", "--set", "training.epochs"], "training.epochs"),
         (["train", "flowers.yaml", "--resume"], "nothing to resume; start the run without --resume"),
         (["predict", "run/best.npz", "flowers.csv", "-o", "flowers.csv"], "flowers.csv: is there already"),
+        (["check", "flowers.yaml", "--set", "training.early_stopping={patience: 3, monitor: val_acuracy}"],
+         "monitor: there is no 'val_acuracy'; did you mean \"val_accuracy\"?"),
+        (["check", "flowers.yaml", "--set", "schedule={reduce_on_plateau: {monitor: foo}}"], "there is no 'foo'"),
+        (["check", "flowers.yaml", "--set", "loss={cross_entropy: {weight: [1, 2]}}"], "weight"),
         (["options", "lineal"], 'did you mean "linear"?'),
     ],
 )
