@@ -338,7 +338,8 @@ def test_headers_that_differ(write):
 
 
 def test_a_folder_is_one_table(write, tmp_path):
-    write("a,b\n1,2\n", "1.csv"), write("a,c\n1,2\n", "2.csv")
+    write("a,b\n1,2\n", "1.csv")
+    write("a,c\n1,2\n", "2.csv")
     with pytest.raises(DataError) as caught:
         CsvReader(str(tmp_path)).read()
     assert str(caught.value) == (

@@ -122,7 +122,7 @@ def test_renamed_columns_are_proposed_and_never_those_in_use():
     x, names = np.array([1.0, 2.0]), ["sepal width (cm)", "petal width (cm)", "PetalLength"]
     fitted = Preprocessing().fit(Table(dict.fromkeys(names, x), 2))
     without = {"sepal width (cm)": x, "PetalLength": x}
-    there = "the column \"petal width (cm)\", which is not there"
+    there = 'the column "petal width (cm)", which is not there'
     assert complaint(fitted.transform, Table({**without, "colour": x}, 2)) == f"table: the model needs {there}"
     assert complaint(fitted.transform, Table({**without, "petal width": x}, 2)) == (
         f'table: the model needs {there}; did you mean "petal width"?'
@@ -215,8 +215,8 @@ def test_channels_last_are_moved_to_the_front(options):
 @pytest.mark.parametrize(
     ("raw", "shape", "options", "message"),
     [
-        ([8, 9, 3], [3, 8, 9], {}, "x.npz has shape [8, 9, 3]; shape keeps the values in their order and moves no axis: "
-         "pixels and channels would be mixed up; write channels_last: true and leave shape out"),
+        ([8, 9, 3], [3, 8, 9], {}, "x.npz has shape [8, 9, 3]; shape keeps the values in their order and moves no axis"),
+        ([8, 9, 3], [3, 8, 9], {}, ": pixels and channels would be mixed up; write channels_last: true and leave shape"),
         ([8, 9, 3], [9, 8, 3], {}, "would be mixed up; transpose the array in the file and leave shape out"),
         ([8, 9, 3], [8, 9, 3], {"channels_last": True}, "[8, 9, 3]; channels_last makes it [3, 8, 9], and shape keeps"),
         ([8], None, {"channels_last": True}, "channels_last is true, but an example of x.npz has shape [8]; expected"),

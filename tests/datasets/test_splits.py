@@ -52,7 +52,7 @@ def test_too_few_rows():
         'class "dog" has 2 rows, too few to split into train, validation, test; '
         "add rows, take its rows out of the file, or write validation: 0 or test: 0"
     )
-    with pytest.raises(DataError, match=r"data has 1 row, too few to split into train, test; add rows, or write test: 0"):
+    with pytest.raises(DataError, match="has 1 row, too few to split into train, test; add rows, or write test: 0"):
         split(1, 0, test=0.5)
     with pytest.raises(UsageError, match=r"validation is 0.5 and test is 0.5; expected fractions with a sum below 1"):
         split(10, 0, validation=0.5, test=0.5)
