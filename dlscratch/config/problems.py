@@ -140,7 +140,7 @@ def describe(hint: Any, rules: tuple[Any, ...] = ()) -> str:
     if origin is Annotated:
         return describe(inner[0], (*rules, *(rule for note in inner[1:] for rule in bounds_in(note))))
     if origin is Literal:
-        return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else show(inner[0])
+        return f"one of {', '.join(map(_choice, inner))}" if len(inner) > 1 else show(inner[0])
     if origin in (Union, types.UnionType):
         members = [describe(member, rules) for member in inner]
         return (", or " if any(" or " in member for member in members) else " or ").join(members)
@@ -155,6 +155,11 @@ def describe(hint: Any, rules: tuple[Any, ...] = ()) -> str:
     if hint is type(None):
         return "null"
     return WORDS.get(hint, "a value") + (_length(rules) if hint is str else _bounds(rules))
+
+
+def _choice(value: Any) -> str:
+    """A value to choose: a word as it is, a punctuation mark in quotes."""
+    return show(value) if isinstance(value, str) and not any(map(str.isalnum, value)) else str(value)
 
 
 def _bounds(rules: tuple[Any, ...]) -> str:

@@ -15,6 +15,7 @@ from dlscratch.backend import Array
 
 RANKS = 12  # of a row's occurrences; what it has beyond these is summed as one run
 TINY = np.float32(1e-30)
+BOUND = np.float32(4)  # step ≤ 2 / Σ h, and the kernel gives 2h; see sgns.py for why 2
 SHIFT, PLACE = 32, 0xFFFFFFFF  # of an occurrence: row above, place below
 
 
@@ -105,7 +106,7 @@ def descend(table: Array, keys: Array, d: Array, bound: Array, lr: float, room: 
         return
     ranks, D = Ranks.of(keys), d.shape[1]
     total = ranks.add_up(np.take(d, ranks.order, axis=0, out=room.get("d", len(keys), D), mode="clip"))
-    step = np.minimum(lr, 4 / np.maximum(ranks.add_up_numbers(bound), TINY))
+    step = np.minimum(lr, BOUND / np.maximum(ranks.add_up_numbers(bound), TINY))
     total *= step[:, None]
     moved = np.take(table, ranks.rows, axis=0, out=room.get("rows", len(ranks.rows), D), mode="clip")
     moved -= total

@@ -109,9 +109,10 @@ def test_init_says_what_a_person_should_know(cli: Cli, folder: Path) -> None:
     rows = [f"{row % 9},{row},{'ab'[row % 9 > 4]}" for row in range(60)]
     (folder / "odd.csv").write_text("\n".join(["size,id,kind", *rows, "1,60,", "2,61,c"]) + "\n")
     done = cli("init", "odd.csv", "--target", "kind", cwd=folder)
+    few = "too few for training, validation and test"
     notes = [
         "missing_target: 1 row without a target",
-        'missing: class "c" has 1 row, too few for training, validation and test: it is left out, as if it were missing',
+        f'missing: class "c" has 1 row, {few}: it is left out, as if it were missing',
         'drop: "id": counts the rows, 0 to 59: it tells rows apart and teaches nothing',
     ]
     assert (done.stderr, done.stdout.splitlines()[1:4]) == ("", [f"note: {note}" for note in notes])

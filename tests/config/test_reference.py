@@ -66,6 +66,7 @@ def test_parts_have_all_their_keys(name: str, target: type) -> None:
         ("batch_norm1d", "momentum", "a number of at least 0 and at most 1 or null", "0.1"),
         ("residual", "layers", "a list, each a layer", "[]"),
         ("csv", "missing_target", "one of error, drop", "error"),
+        ("csv", "decimal", 'one of ".", ","', ""),
         ("npz", "target", "text or null", "y"),
         ("config", "loss", "a loss", ""),
         ("config", "model", "a list of at least 1, each a layer", None),

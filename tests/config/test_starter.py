@@ -179,7 +179,11 @@ def test_rare_classes_are_left_out_so_that_the_others_are_tested(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "text",
-    ["x,y\n" + "red,a\nlone,b\n" * 40 + "red,lone\n", rare(40, c=2, d=2), "x,y\n" + "1,0\n2,1\n" * 40 + "2,2\n2,2\n"],
+    [
+        "x,y\n" + "red,a\nlone,b\n" * 40 + "red,lone\n",
+        rare(40, c=2, d=2),
+        "x,y\n" + "1,0\n2,1\n" * 40 + "2,2\n2,2\n",
+    ],
     ids=["a cell elsewhere", "too much", "a number elsewhere"],
 )
 def test_rare_classes_stay_where_leaving_them_out_costs_more(tmp_path: Path, text: str) -> None:
@@ -212,14 +216,15 @@ def test_decimal_commas_are_read(tmp_path: Path) -> None:
     assert made(table(tmp_path, "\n".join(["size,kind", *quoted])), "kind")[1].data.reader.options["decimal"] == ","
 
 
-@pytest.mark.parametrize("every", [1, 10], ids=["all", "a tenth"])
+@pytest.mark.parametrize("every", [1, 10, 20], ids=["all", "a tenth", "some"])
 def test_thousands_separators_are_told(tmp_path: Path, every: int) -> None:
     prices = [f'"{row + 1},{row + 100}"' if row % every == 0 else row + 0.5 for row in range(60)]
     path = table(tmp_path, columns(price=prices))
     text, config = made(path, "kind")
     assert config.data.reader.options["drop"] == ["price"]
     assert config.data.reader.options["categorical"] is None
-    assert '"price": looks like numbers with thousands separators, which are read as texts; write "1,100" as 1100' in text
+    assert '"price": looks like numbers with thousands separators, which are read as' in text
+    assert 'texts; write "1,100" as 1100' in text
     if every == 1:
         with pytest.raises(DataError, match=r'data\.csv: the target "price" looks like numbers with thousands sep'):
             starter(path, tmp_path / "c.yaml", "price")

@@ -346,7 +346,7 @@ def test_a_folder_is_one_table(write, tmp_path):
         f'{tmp_path}/2.csv:1: the header is not that of {tmp_path}/1.csv: column 2 is "c" and not "b"; '
         f"all CSV files in the folder {tmp_path} were read as one table: name the file that is meant under path"
     )
-    with pytest.raises(DataError, match='column 2 is "c" and not "b"$'):
+    with pytest.raises(DataError, match=r'column 2 is "c" and not "b"$'):
         CsvReader([str(tmp_path / "1.csv"), str(tmp_path / "2.csv")]).read()
 
 

@@ -215,8 +215,8 @@ def test_channels_last_are_moved_to_the_front(options):
 @pytest.mark.parametrize(
     ("raw", "shape", "options", "message"),
     [
-        ([8, 9, 3], [3, 8, 9], {}, "x.npz has shape [8, 9, 3]; shape keeps the values in their order and moves no axis"),
-        ([8, 9, 3], [3, 8, 9], {}, ": pixels and channels would be mixed up; write channels_last: true and leave shape"),
+        ([8, 9, 3], [3, 8, 9], {}, "has shape [8, 9, 3]; shape keeps the values in their order and moves no axis"),
+        ([8, 9, 3], [3, 8, 9], {}, "channels would be mixed up; write channels_last: true and leave shape out"),
         ([8, 9, 3], [9, 8, 3], {}, "would be mixed up; transpose the array in the file and leave shape out"),
         ([8, 9, 3], [8, 9, 3], {"channels_last": True}, "[8, 9, 3]; channels_last makes it [3, 8, 9], and shape keeps"),
         ([8], None, {"channels_last": True}, "channels_last is true, but an example of x.npz has shape [8]; expected"),

@@ -14,10 +14,13 @@ from tiny_runs import FLOWERS, HEIGHTS, SPECIES, project, train, write_idx
 
 from dlscratch import checkpoint
 from dlscratch.config.build import build
+from dlscratch.datasets import Arrays, Preprocessing
 from dlscratch.errors import CheckpointError, DataError, UsageError
+from dlscratch.nn import Sequential
 from dlscratch.runs import TrainedModel
 from dlscratch.runs.held_out import held_out
 from dlscratch.runs.inspection import inspect, statistics
+from dlscratch.runs.plots import first_filters
 
 NLL = FLOWERS.replace("out_features: 3}", "out_features: 3}\n  - log_softmax") + "loss: nll\n"
 LOGITS = FLOWERS.replace("target: species", "target: colour") + "loss: binary_cross_entropy_with_logits\n"
@@ -271,6 +274,21 @@ def test_inspect_describes_a_model(flowers: TrainedModel, tmp_path: Path) -> Non
     assert document["arrays"]["0.weight"]["shape"] == [8, 4]
     assert document["training"]["epoch"] == 1
     assert document["bytes"] == (tmp_path / "m.npz").stat().st_size
+
+
+def test_channels_last_images_are_predicted_and_drawn_as_they_lie(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3)).astype(np.uint8)
+    fitted = Preprocessing(scale=255, channels_last=True).fit(Arrays(images, np.arange(6) % 2, "x.npz", "y"))
+    network = Sequential.from_architecture([{"flatten": {}}, {"linear": {"out_features": 2}}], (3, 5, 4))
+    model = TrainedModel(network, fitted, {"cross_entropy": {}}, {"npz": {}}, {"config": {}, "training": {}})
+    model.save(tmp_path / "m.npz")
+    model = TrainedModel.load(tmp_path / "m.npz")
+    weight, bias = network.state_dict().values()
+    logits = np.einsum("nhwc,kchw->nk", images / 255, weight.reshape(2, 3, 5, 4)) + bias
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict(images).probabilities, expected, rtol=1e-5)
+    _, filters = first_filters(model) or ("", None)
+    np.testing.assert_array_equal(filters, weight.reshape(2, 3, 5, 4).transpose(0, 2, 3, 1))
 
 
 def test_inspect_takes_any_npz(tmp_path: Path) -> None:
