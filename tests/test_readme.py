@@ -71,7 +71,7 @@ def test_the_yaml_of_the_readme_is_a_config() -> None:
 
 def test_the_messages_of_the_readme_are_what_is_said() -> None:
     shown = next(block for block in blocks("") if "learning_rate" in block)
-    [good] = configs()
+    good = configs()[0]
     bad = good.replace("lr:", "learning_rate:").replace("epochs: 60", "epochs: sixty")
     with pytest.raises(ConfigError) as caught:
         check(parse(bad, "config.yaml"), Config)
