@@ -3,8 +3,8 @@
 The format, version 1
     A zip archive without compression, as `numpy.savez` writes it, that `numpy.load(path, allow_pickle=False)` opens.
     Each array is a member `NAME.npy` in NumPy's npy format, under its state_dict name (`0.weight`,
-    `optimizer/square_sum/0.weight`). The member `metadata.npy` is a one-dimensional uint8 array: the UTF-8 bytes of a JSON
-    object with at least
+    `optimizer/square_sum/0.weight`). The member `metadata.npy` is a one-dimensional uint8 array: the UTF-8 bytes of a
+    JSON object with at least
 
         format          "dlscratch"
         format_version  1; a reader refuses a higher one

@@ -52,8 +52,9 @@ def gradcheck(
     if not checked or any(x.dtype != np.float64 for x in checked):
         raise GradientError("gradcheck needs float64 inputs with requires_grad=True: Tensor(x, True, dtype='float64')")
     rng = generator(seed, "gradcheck")
-    inputs = tuple(Tensor(x.data, requires_grad=True) if isinstance(x, Tensor) and x.requires_grad else x for x in inputs)
-    checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]  # copies: grad is the caller's
+    ids = {id(x) for x in checked}
+    inputs = tuple(Tensor(x, requires_grad=True) if id(x) in ids else x for x in inputs)  # grad is the caller's
+    checked = [x for x in inputs if isinstance(x, Tensor) and x.requires_grad]
     for _ in range(directions):
         result = function(*inputs)
         u = rng.standard_normal(result.shape)

@@ -25,7 +25,7 @@ def rehearse(
     loss: Loss,
     watching: tuple[EarlyStopping | None, Schedule | None],
 ) -> None:
-    """ConfigError for a loss that does not suit the outputs, or not one number, or a monitored value that is not there."""
+    """ConfigError: a loss that does not suit the outputs or is no number, or a monitored value that is not there."""
     part, rows = prepared.train, prepared.train.rows[:ROWS]
     x, y = part.preprocessor.convert(part.inputs[rows]), objective.loss_targets(part.targets[rows])
     try:
@@ -33,7 +33,8 @@ def rehearse(
     except DlscratchError as error:
         raise document.error([Problem(("loss",), str(error))]) from None
     if not math.isfinite(float(values["loss"])):  # type: ignore[arg-type]
-        raise document.error([Problem(("model",), "the untrained model gives no finite loss; look at its first values")])
+        what = "the untrained model gives no finite loss; look at its first values"
+        raise document.error([Problem(("model",), what)])
     if prepared.validation is not None:
         values |= {f"val_{name}": value for name, value in values.items()}
     kind = "" if config.schedule is None else config.schedule.kind

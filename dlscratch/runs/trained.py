@@ -16,7 +16,17 @@ import numpy as np
 from dlscratch import checkpoint
 from dlscratch.autograd import no_grad
 from dlscratch.backend import Array
-from dlscratch.datasets import READERS, Arrays, Categories, Column, Part, Preprocessor, Table, own_part, preprocessor_from_state
+from dlscratch.datasets import (
+    READERS,
+    Arrays,
+    Categories,
+    Column,
+    Part,
+    Preprocessor,
+    Table,
+    own_part,
+    preprocessor_from_state,
+)
 from dlscratch.datasets.cells import is_number, number_name
 from dlscratch.errors import CheckpointError, DataError, DlscratchError, UsageError
 from dlscratch.nn import LOSSES, Loss, Sequential
@@ -137,7 +147,7 @@ class TrainedModel:
         checkpoint.save(path, *self.contents())
 
     def predict(self, data: Source) -> Predictions:
-        """Predictions for raw rows: files, a dict of columns, an array (N, …), a Table or Arrays; a target is ignored."""
+        """Predictions for raw rows: files, a dict of columns, an array (N, …), a Table or Arrays, without a target."""
         raw = self._read(data, with_target=False)
         inputs = self.preprocessor.transform(raw)
         outputs = self.outputs(inputs)

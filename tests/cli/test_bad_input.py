@@ -259,7 +259,8 @@ def limited(folder: Path, *args: str, bytes_a_file: int) -> subprocess.Completed
 def test_a_disk_that_fills_up_keeps_what_is_there(tmp_path: Path) -> None:
     train(project(tmp_path), tmp_path / "run", "training.epochs=1")
     before = files(tmp_path)
-    done = limited(tmp_path, "predict", "run/best.npz", "flowers.csv", "-o", "run/best.npz", "--force", bytes_a_file=1000)
+    overwrite = ("-o", "run/best.npz", "--force")
+    done = limited(tmp_path, "predict", "run/best.npz", "flowers.csv", *overwrite, bytes_a_file=1000)
     assert (done.returncode, files(tmp_path)) == (6, before)
     assert done.stderr == (
         "error: run/best.npz: cannot be written: File too large; what was there before is unchanged\n"
