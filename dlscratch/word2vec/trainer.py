@@ -30,10 +30,10 @@ from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.scatter import Room, descend, share
 from dlscratch.word2vec.sgns import Block, Gradients, gradients, losses
 
-CENTRES, NOISE = 32, 32  # in a block
+CENTRES, NOISE = 32, 24  # in a block
 BLOCKS_PER_JOB = 64  # fewer would fit the cache better, but more calls make threads wait for each other
 PARTS = 2  # of a table, that can move at the same time
-LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP = 240, 4096
+LEAST_TOKENS_PER_STEP, MOST_TOKENS_PER_STEP = 240, 8192
 STEPS_PER_EPOCH = 64  # at least, where the corpus allows it
 LEAST_LR = 1e-4  # as a share of the lr at the start
 STEPS_PER_LOSS, BLOCKS_PER_LOSS = 50, 16

@@ -26,7 +26,7 @@ from dlscratch.word2vec.trainer import Epoch, Trainer
 from dlscratch.word2vec.vectors import WordVectors
 from dlscratch.word2vec.vocabulary import Selection
 
-KJV = Path(dlscratch.__file__).parents[1] / "data" / "kjv.txt.gz"
+KJV = Path(__file__).parents[2] / "data" / "kjv.txt.gz"
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_neither_hash_seed_nor_process_changes_a_bit(tmp_path):
     results = set()
     for seed in ("0", "1"):
         (folder := tmp_path / seed).mkdir()
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(KJV.parents[1])}
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
         results.add(subprocess.check_output([sys.executable, "-c", script], cwd=folder, env=environment, text=True))
     assert len(results) == 1
     assert len(results.pop().strip()) == 64
