@@ -6,10 +6,16 @@ their medians is reported.
 
 from __future__ import annotations
 
+import json
 import math
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
+
+SETTLE = 0.1  # seconds of work that do not count, while the other side's threads stop spinning
 
 
 def in_turns(ours: Callable[[], object], peer: Callable[[], object], rounds: int) -> tuple[float, float]:
@@ -22,6 +28,53 @@ def in_turns(ours: Callable[[], object], peer: Callable[[], object], rounds: int
             if number:
                 seconds.append(time.perf_counter() - start)
     return statistics.median(times[0]), statistics.median(times[1])
+
+
+class Worker:
+    """One side in a process of its own, waiting for its turns: in one process, each side's idle threads would spin on
+    the cores that the other needs.
+
+    The script is called with `arguments`; it calls `serve`.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen([sys.executable, *arguments], stdin=pipe, stdout=pipe, text=True)
+        self.facts = self._answer()
+
+    def _answer(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def turn(self) -> float:
+        """Seconds of one turn."""
+        assert self.process.stdin is not None
+        print("go", file=self.process.stdin, flush=True)
+        return float(self._answer())
+
+    def end(self) -> None:
+        """Let the process end."""
+        self.process.communicate()
+
+
+def serve(facts: Any, work: Callable[[], object]) -> None:
+    """A worker's main loop: tell the facts, then at each turn work without and with the clock."""
+    print(json.dumps(facts), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        while time.perf_counter() - start < SETTLE:
+            work()
+        start = time.perf_counter()
+        work()
+        print(time.perf_counter() - start, flush=True)
+
+
+def workers_in_turns(ours: Worker, peer: Worker, rounds: int) -> tuple[float, float]:
+    """Median seconds of a turn of `ours` and of `peer`, over `rounds` alternating turns."""
+    times = [(ours.turn(), peer.turn()) for _ in range(rounds)]
+    ours.end()
+    peer.end()
+    return statistics.median(each[0] for each in times), statistics.median(each[1] for each in times)
 
 
 def report(name: str, ours: float, peer: float, unit: str = "ms") -> float:

@@ -3,16 +3,17 @@
     pip install '.[bench]' && python benchmarks/train_step.py
 
 Both sides start from the same weights and see the same batches; after 100 steps their losses must agree. Then they run
-in turns, with the same number of threads.
+in turns, each in a process of its own, with the same number of threads.
 """
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import numpy as np
 import torch
-from pairing import in_turns, last_line, report
+from pairing import Worker, last_line, report, serve, workers_in_turns
 
 from dlscratch import backend, nn, optim
 from dlscratch.autograd import wrap
@@ -70,32 +71,48 @@ class Peer:
         return loss.item()
 
 
-def case(optimizer: str, batch: int, rounds: int) -> float:
+def work(side: str, optimizer: str, batch: int, threads: int) -> None:
+    """One side of a case: the losses of 100 steps, and then some steps each turn."""
+    torch.set_num_threads(threads)
     rng = np.random.default_rng(0)
-    data = [(rng.standard_normal((batch, SIZES[0]), np.float32), rng.integers(0, 10, batch)) for _ in range(8)]
-    tensors = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data]
-    peer = Peer(optimizer)
-    ours = Ours(peer.weights(), optimizer)
-    losses = [(ours.step(*data[i % 8]), peer.step(*tensors[i % 8])) for i in range(100)]
-    np.testing.assert_allclose(*np.transpose(losses), rtol=2e-2, atol=1e-4)
-    steps = max(10, 4096 // batch)
-    seconds = in_turns(
-        lambda: [ours.step(*data[i % 8]) for i in range(steps)],
-        lambda: [peer.step(*tensors[i % 8]) for i in range(steps)],
-        rounds,
-    )
-    return report(f"{optimizer} batch {batch}", *(total / steps for total in seconds))
+    shape = (batch, SIZES[0])
+    data: list[Any] = [(rng.standard_normal(shape, np.float32), rng.integers(0, 10, batch)) for _ in range(8)]
+    model: Ours | Peer = Peer(optimizer)
+    if side == "ours":
+        model = Ours(model.weights(), optimizer)
+    else:
+        data = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data]
+    with backend.limit_threads(threads):
+        losses = [model.step(*data[i % 8]) for i in range(100)]
+        serve(losses, lambda: [model.step(*data[i % 8]) for i in range(steps_of(batch))])
+
+
+def steps_of(batch: int) -> int:
+    """Steps in a turn: about a quarter of a second's."""
+    return max(40, 4096 // batch)
+
+
+def case(optimizer: str, batch: int, threads: int, rounds: int) -> float:
+    """The ratio of one case, after a look at the losses."""
+    ours, peer = (Worker(__file__, "--work", side, optimizer, str(batch), str(threads)) for side in ("ours", "peer"))
+    np.testing.assert_allclose(ours.facts, peer.facts, rtol=2e-2, atol=1e-4)
+    seconds = workers_in_turns(ours, peer, rounds)
+    return report(f"{optimizer} batch {batch}", *(total / steps_of(batch) for total in seconds))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="alternating runs of each case")
+    parser.add_argument("--rounds", type=int, default=15, help="alternating turns of each case")
     parser.add_argument("--threads", type=int, default=backend.cpu_count(), help="threads of both sides")
+    parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    with backend.limit_threads(options.threads):
-        print(f"{options.threads} threads; {backend.blas_description()}; PyTorch {torch.__version__}")
-        last_line([case(optimizer, batch, options.rounds) for optimizer in OPTIMIZERS for batch in BATCHES])
+    if options.work:
+        side, optimizer, batch, threads = options.work
+        work(side, optimizer, int(batch), int(threads))
+        return
+    print(f"{options.threads} threads; {backend.blas_description()}; PyTorch {torch.__version__}", flush=True)
+    cases = [(optimizer, batch) for optimizer in OPTIMIZERS for batch in BATCHES]
+    last_line([case(*each, options.threads, options.rounds) for each in cases])
 
 
 if __name__ == "__main__":

@@ -76,3 +76,7 @@ def test_the_messages_of_the_readme_are_what_is_said() -> None:
     with pytest.raises(ConfigError) as caught:
         check(parse(bad, "config.yaml"), Config)
     assert str(caught.value) == shown.strip()
+
+
+def test_nothing_in_the_readme_waits_to_be_filled_in() -> None:
+    assert re.findall(r"^[A-Z_]{6,}$", README.read_text(encoding="utf-8"), re.MULTILINE) == []
