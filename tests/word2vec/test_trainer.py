@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dlscratch
 from dlscratch.autograd import Tensor
 from dlscratch.errors import CheckpointError, DivergedError
 from dlscratch.word2vec.blocks import Blocks
