@@ -21,6 +21,7 @@ ORDER = (
     ("pictures",),
     ("config",),
     ("runs",),
+    ("checks",),
     ("cli",),
     ("__init__", "__main__"),
 )
