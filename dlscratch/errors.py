@@ -17,7 +17,11 @@ An interrupted run ends with 130 (Ctrl-C) or 143 (SIGTERM), after its last check
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
+from typing import Any
+
+MOST_COMPARED, LONGEST_COMPARED = 20_000, 200  # names, and characters of a name
 
 
 class DlscratchError(Exception):
@@ -62,9 +66,13 @@ class DataError(DlscratchError):
 
 
 class DivergedError(DlscratchError):
-    """The loss or a gradient became NaN or infinite; training stopped before the update."""
+    """The loss or a gradient became NaN or infinite; training stopped before the update.
+
+    `batch` holds the inputs and the targets of the step, where `fit` made it.
+    """
 
     exit_code = 4
+    batch: tuple[Any, Any] | None = None
 
 
 class CheckpointError(DlscratchError):
@@ -80,8 +88,13 @@ class OutputError(DlscratchError):
 
 
 def closest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The most alike in `known`, upper or lower case; None where nothing is as alike as `cutoff`, 0 to 1."""
-    folded = {name.casefold(): name for name in known}
+    """The most alike in `known`, upper or lower case; None where nothing is as alike as `cutoff`, 0 to 1.
+
+    The time grows with the square of a name's length: what no person would have typed is not compared.
+    """
+    folded = {name.casefold(): name for name in itertools.islice(known, MOST_COMPARED) if len(name) <= LONGEST_COMPARED}
+    if len(word) > LONGEST_COMPARED:
+        return None
     close = difflib.get_close_matches(word.casefold(), list(folded), n=1, cutoff=cutoff)
     return folded[close[0]] if close else None
 

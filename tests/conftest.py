@@ -1,4 +1,4 @@
-"""What tests of several rooms share: the command line as a process."""
+"""What tests of several rooms share: the command line as a process, and how many random cases are tried."""
 
 from __future__ import annotations
 
@@ -15,6 +15,26 @@ import dlscratch
 
 settings.register_profile("dlscratch", deadline=None)  # a busy machine is no failure
 settings.load_profile("dlscratch")
+
+LONGEST = 6 * 3600  # seconds for one test in the long form
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest --long tests/trust`: the full number of cases wherever a short run takes a sample."""
+    parser.addoption("--long", action="store_true", help="try all random cases and faults, not a sample of them")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long form takes its time."""
+    if config.getoption("--long"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONGEST))
+
+
+@pytest.fixture
+def long(request: pytest.FixtureRequest) -> bool:
+    """Whether all cases are to be tried: `count = 2000 if long else 50`."""
+    return bool(request.config.getoption("--long"))
 
 
 class Cli(Protocol):

@@ -26,8 +26,6 @@ from dlscratch.errors import GradientError, ShapeError
 Rule = Callable[[Array], Array]
 _numbers = itertools.count()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
-
-
 OPS: dict[str, tuple[Callable[..., Tensor], tuple[Any, ...]]] = {}  # name -> the op, the samples it is checked on
 
 
@@ -149,8 +147,9 @@ def _backward_pass(root: Node, gradient: Array) -> list[tuple[Tensor, Array]]:
     while heap:
         number = -heapq.heappop(heap)
         node, g = nodes.pop(number), waiting.pop(number)
-        if any(counter[0] != seen for counter, seen in node.versions):
-            raise GradientError(f"<{node.name}>: an input was changed in place after the graph had recorded it")
+        for counter, seen in node.versions:
+            if counter[0] != seen:
+                raise GradientError(f"<{node.name}>: an input was changed in place after the graph had recorded it")
         for source, rule in zip(node.sources, node.rules, strict=False):
             if rule is None or source is None:
                 continue
@@ -183,7 +182,8 @@ def wrap(array: Array, operands: tuple[Any, ...] = (), node: Node | None = None)
     tensor = Tensor.__new__(Tensor)
     tensor._array, tensor._node, tensor.requires_grad = array, node, node is not None
     tensor.grad = tensor.name = None
-    seen = [x for x in operands if isinstance(x, Tensor) and np.may_share_memory(array, x._array)]
+    old = [x for x in operands if isinstance(x, Tensor) and (array is x._array or array.base is not None)]
+    seen = [x for x in old if np.may_share_memory(array, x._array)]
     tensor._version = seen[0]._version if seen else [0]
     if node is not None:
         node.versions.append((tensor._version, tensor._version[0]))  # rules may need the result, too

@@ -1,10 +1,13 @@
-"""backward() with someone watching: every call of a rule, in order, with what went in and what came out."""
+"""The engine with someone watching: every op and every call of a rule, with what went in and what came out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from dlscratch.autograd import engine
 from dlscratch.autograd.engine import Node, Rule, Tensor, _fit
 from dlscratch.backend import Array
 
@@ -35,8 +38,8 @@ def watched_backward(tensor: Tensor, gradient: object = None) -> list[Flow]:
     flows: list[Flow] = []
     kept = [(node, node.rules) for node in nodes_of(tensor)]
     try:
-        for node, rules in kept:
-            node.rules = [rule and _watched(node, position, rule, flows) for position, rule in enumerate(rules)]
+        for node, _ in kept:
+            node.rules = _watched_rules(node, flows.append)
         tensor.backward(gradient)
     finally:
         for node, rules in kept:
@@ -44,11 +47,40 @@ def watched_backward(tensor: Tensor, gradient: object = None) -> list[Flow]:
     return flows
 
 
-def _watched(node: Node, position: int, rule: Rule, flows: list[Flow]) -> Rule:
+@contextmanager
+def watched_ops(
+    made: Callable[[Node, Array, tuple[Any, ...]], None], flowed: Callable[[Flow], None]
+) -> Iterator[None]:
+    """Inside, `made` hears of every op that is recorded, its value and operands, and `flowed` of every call of a rule.
+
+    The engine does the work, whoever calls it: only its nodes are replaced meanwhile, by ones that also tell.
+    """
+
+    class Telling(Node):
+        __slots__ = ()
+
+        def __init__(self, name: str, value: Array, operands: tuple[Any, ...], rules: list[Rule | None]) -> None:
+            super().__init__(name, value, operands, rules)
+            self.rules = _watched_rules(self, flowed)
+            made(self, value, operands)
+
+    names = vars(engine)
+    names["Node"] = Telling
+    try:
+        yield
+    finally:
+        names["Node"] = Node
+
+
+def _watched_rules(node: Node, tell: Callable[[Flow], None]) -> list[Rule | None]:
+    return [rule and _watched(node, position, rule, tell) for position, rule in enumerate(node.rules)]
+
+
+def _watched(node: Node, position: int, rule: Rule, tell: Callable[[Flow], None]) -> Rule:
     def watched(g: Array) -> Array:
         given, source = rule(g), node.sources[position]
         assert source is not None
-        flows.append(Flow(node, position, g, given, _fit(given, source.shape, source.dtype)))
+        tell(Flow(node, position, g, given, _fit(given, source.shape, source.dtype)))
         return given
 
     return watched

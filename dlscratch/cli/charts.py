@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from dlscratch.cli.options import Json, Quiet
-from dlscratch.errors import UsageError
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
     from dlscratch.pictures.curves import Chart
 
-IMAGES = ("png", "svg", "pdf")
+ENDINGS = (".png", ".svg", ".pdf", ".json", ".csv")
+REPORT_ENDINGS = (".html", ".json")
 HEIGHT = 12  # lines of a chart in the terminal
 WIDEST = 100
 PIPE_WIDTH = 80
@@ -38,26 +38,19 @@ def plot(
 ) -> None:
     """Curves of loss and metrics, of several runs in one picture: in the terminal, or as a file."""
     from dlscratch.cli.console import Console
+    from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.curves import charts, to_json
     from dlscratch.runs.curves import metrics_of
 
-    kind = _kind(out)
+    ending = check_output(out, ENDINGS)
     console = Console(json=json, quiet=quiet)
     drawn = charts(metrics_of(runs), metric or (), x)
     if out is None:
         _show(console, drawn, log)
     else:
-        _write(drawn, out, kind, log)
+        write_output(out, _content(drawn, ending, log))
         console.say(f"{len(drawn)} charts in {out}")
     console.result({"runs": [str(run) for run in runs], "file": out and str(out), "charts": to_json(drawn)})
-
-
-def _kind(out: Path | None) -> str:
-    """How to write a file, by its ending."""
-    kind = "" if out is None else out.suffix[1:].lower()
-    if out is not None and kind not in (*IMAGES, "json", "csv"):
-        raise UsageError(f"{out}: expected a file that ends in .png, .svg, .pdf, .json or .csv")
-    return kind
 
 
 def _show(console: Console, drawn: Sequence[Chart], log: bool) -> None:
@@ -72,21 +65,13 @@ def _show(console: Console, drawn: Sequence[Chart], log: bool) -> None:
         console.rich.print("\n" * bool(number), coloured(lines(chart, width, HEIGHT, log=log)), sep="")
 
 
-def _write(drawn: Sequence[Chart], out: Path, kind: str, log: bool) -> None:
-    from dlscratch.checkpoint import atomic_write, write_text
-    from dlscratch.cli.signals import whole
-    from dlscratch.pictures.curves import draw, matplotlib, to_csv, to_json
+def _content(drawn: Sequence[Chart], ending: str, log: bool) -> str | bytes:
+    """What a file with this ending holds."""
+    from dlscratch.pictures.curves import draw, to_csv, to_json
 
-    if kind in IMAGES:
-        matplotlib()  # missing: say so before anything is written
-    with whole():
-        if kind == "json":
-            write_text(out, _json(to_json(drawn)))
-        elif kind == "csv":
-            write_text(out, to_csv(drawn))
-        else:
-            with atomic_write(out) as file:
-                draw(drawn, file, kind, log=log)
+    if ending == ".csv":
+        return to_csv(drawn)
+    return _json(to_json(drawn)) if ending == ".json" else draw(drawn, ending[1:], log=log)
 
 
 def _json(document: Any) -> str:
@@ -108,19 +93,15 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """One page about a run, to open or to send: curves, confusion matrix with examples, mistakes, model, config."""
-    from dlscratch.checkpoint import atomic_write
     from dlscratch.cli.console import Console
-    from dlscratch.cli.signals import whole
+    from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.report import report as page
     from dlscratch.runs.report import collect
 
     out = out or run / "report.html"
-    if out.suffix.lower() not in (".html", ".htm", ".json"):
-        raise UsageError(f"{out}: expected a file that ends in .html or .json")
+    ending = check_output(out, REPORT_ENDINGS)
     console = Console(json=json, quiet=quiet)
     document = collect(run, examples=examples)
-    content = _json(document).encode() if out.suffix.lower() == ".json" else page(document)
-    with whole(), atomic_write(out) as file:
-        file.write(content)
-    console.say(f"{out}: {len(content):,} bytes")
+    size = write_output(out, _json(document) if ending == ".json" else page(document))
+    console.say(f"{out}: {size:,} bytes")
     console.result({"file": str(out), **document})

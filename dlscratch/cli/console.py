@@ -1,31 +1,50 @@
-"""What reaches the terminal: text, tables, progress and JSON. Rich is imported here and in progress.py alone."""
+"""What reaches the terminal: text, tables, trees and JSON. Rich is imported where it has something to do."""
 
 from __future__ import annotations
 
 import json
-import re
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-import rich.box
-import rich.console
-import rich.markup
-import rich.table
-import rich.text
-import rich.tree
+from dlscratch.pictures.text import HIDDEN, harmless
 
 if TYPE_CHECKING:
+    import rich.console
+    import rich.tree
+
     from dlscratch.pictures.tree import Branch
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
 WIDE = 400
+FORCED = ("FORCE_COLOR", "TTY_COMPATIBLE")  # a wish to see colours in a pipe, which Rich understands
 
 
-def harmless(text: object) -> str:
-    """Text from a file as it may be shown: control characters, which could steer a terminal, written out."""
-    return CONTROL.sub(lambda match: match.group().encode("unicode_escape").decode(), str(text))
+class Stream:
+    """Lines to stdout or stderr: to a file or pipe as they are, and through Rich where they may have a style."""
+
+    def __init__(self, *, stderr: bool) -> None:
+        self.stderr = stderr
+        file = sys.stderr if stderr else sys.stdout
+        self.plain = not file.isatty() and not any(name in os.environ for name in FORCED)
+
+    @cached_property
+    def rich(self) -> rich.console.Console:
+        """The same stream for what only Rich can draw."""
+        from rich.console import Console
+
+        made = Console(stderr=self.stderr, highlight=False, soft_wrap=True, emoji=False)
+        if not made.is_terminal:
+            made.width = WIDE  # a file or a pipe has no edge
+        return made
+
+    def line(self, text: str, style: str | None) -> None:
+        """Write a line, at once."""
+        if self.plain:
+            print(text, file=sys.stderr if self.stderr else sys.stdout, flush=True)
+        else:
+            self.rich.print(text, style=style, markup=False)
 
 
 class Console:
@@ -34,30 +53,32 @@ class Console:
     def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
         self.json = json
         self.quiet = quiet
-        self.rich = rich.console.Console(stderr=json, highlight=False, soft_wrap=True)
-        if not self.rich.is_terminal:
-            self.rich.width = WIDE  # a file or a pipe has no edge
-        self.errors = rich.console.Console(stderr=True, highlight=False, soft_wrap=True)
+        self.out, self.errors = Stream(stderr=json), Stream(stderr=True)
+
+    @property
+    def rich(self) -> rich.console.Console:
+        """For tables, trees and bars."""
+        return self.out.rich
 
     @property
     def is_terminal(self) -> bool:
         """Whether a person is watching."""
-        return self.rich.is_terminal
+        return not self.out.plain and self.rich.is_terminal
 
     def say(self, text: object = "", style: str | None = None) -> None:
         """A line of text, not in --quiet."""
         if not self.quiet:
-            self.rich.print(rich.markup.escape(harmless(text)), style=style)
+            self.out.line(harmless(text), style)
 
     def answer(self, text: object, style: str | None = None) -> None:
         """A line that the command was asked for: in --quiet, too, but not beside a JSON document."""
         if not (self.quiet and self.json):
-            self.rich.print(rich.markup.escape(harmless(text)), style=style)
+            self.out.line(harmless(text), style)
 
     def warn(self, text: object) -> None:
         """A line on stderr, not in --quiet."""
         if not self.quiet:
-            self.errors.print(f"warning: {harmless(text)}", style="yellow", markup=False)
+            self.errors.line(f"warning: {harmless(text)}", "yellow")
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, left: int = 1
@@ -65,12 +86,15 @@ class Console:
         """A table, which is a result: the first `left` columns to the left, the others, numbers, to the right."""
         if self.quiet and self.json:
             return
-        table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE_HEAD, pad_edge=False)
+        from rich import box, markup
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for number, name in enumerate(columns):
             justify: Literal["left", "right"] = "left" if number < left else "right"
             table.add_column(harmless(name), justify=justify, overflow="fold")
         for row in rows:
-            table.add_row(*(rich.markup.escape(harmless(cell)) for cell in row))
+            table.add_row(*(markup.escape(harmless(cell)) for cell in row))
         self.rich.print(table, soft_wrap=False)
 
     def tree(self, branch: Branch) -> None:
@@ -84,7 +108,7 @@ class Console:
             from dlscratch.runs.folder import finite
 
             text = json.dumps(finite(document), ensure_ascii=False, indent=2)
-            escaped = CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)  # all stand inside strings
+            escaped = HIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)  # all stand inside strings
             self.write(f"{escaped}\n")
 
     def write(self, text: str) -> None:
@@ -97,7 +121,10 @@ class Console:
 
 
 def _tree(branch: Branch) -> rich.tree.Tree:
-    tree = rich.tree.Tree(rich.text.Text(harmless(branch.label), overflow="fold"), guide_style="dim")
+    from rich.text import Text
+    from rich.tree import Tree
+
+    tree = Tree(Text(harmless(branch.label), overflow="fold"), guide_style="dim")
     tree.children = [_tree(each) for each in branch.branches]
     return tree
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dlscratch.pictures.explain import Explanation
     from dlscratch.pictures.graph import Graph
 
-FORMATS = (".svg", ".html", ".dot", ".json", ".txt")
+ENDINGS = (".svg", ".html", ".dot", ".json", ".txt")
 
 
 def explain(
@@ -38,18 +38,19 @@ def explain(
     + - * / ** @, subscripts and every op by name: softmax(x, axis=0), sum(x), conv2d(x, w). Where the expression begins
     with a minus, write -- before it.
     """
-    from dlscratch.checkpoint import write_text
     from dlscratch.cli.console import Console
+    from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.explain import explained
     from dlscratch.pictures.expression import evaluate
     from dlscratch.pictures.syntax import assignments
 
+    check_output(svg)
     console = Console(json=json, quiet=quiet and (json or svg is not None))  # else the text is the result
     explanation = explained(evaluate(expression, assignments(values or []), constant or ()))
     if svg is not None:
         from dlscratch.pictures.explain_svg import explain_svg
 
-        write_text(svg, explain_svg(explanation))
+        write_output(svg, explain_svg(explanation))
     _show_explanation(console, explanation)
     if svg is not None:
         console.say(f"drawn in {svg}", style="bold")
@@ -90,39 +91,39 @@ def graph(
     quiet: Quiet = False,
 ) -> None:
     """Show the graph of a model: layers with shapes and parameters, as text or as a picture."""
-    from dlscratch.checkpoint import atomic_write
     from dlscratch.cli.console import Console
+    from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.graph import model_graph
 
-    if out is not None and out.suffix.lower() not in FORMATS:
-        raise UsageError(f"{out}: expected a file that ends in {', '.join(FORMATS)}")
+    ending = check_output(out, ENDINGS, [Path(model)])
     console = Console(json=json, quiet=quiet and (json or out is not None))  # else the text is the result
-    title = Path(model).stem if model != "-" else "model"
-    found = model_graph(_network(model, input_shape, overrides), title, ops=ops)
-    if out is None or out.suffix.lower() != ".html":  # a page unfolds by itself
+    title, network = _network(model, input_shape, overrides)
+    found = model_graph(network, title, ops=ops)
+    if ending != ".html":  # a page unfolds by itself
         found = found.folded(depth)
     if out is None:
         console.tree(found.branch())
     else:
-        with atomic_write(out) as file:
-            file.write(_drawn(found, out.suffix.lower(), direction))
+        write_output(out, _content(found, ending, direction))
         console.say(f"{found.summary}; drawn in {out}")
     console.result(found.document())
 
 
-def _network(model: str, input_shape: str | None, overrides: list[str] | None) -> Sequential:
-    """The network of a saved model, or that of a config: for its data, or for examples of a given shape."""
+def _network(model: str, input_shape: str | None, overrides: list[str] | None) -> tuple[str, Sequential]:
+    """The name and the network of a saved model, or of a config: for its data, or for examples of a given shape."""
+    title = Path(model).stem if model != "-" else "model"
     if model.endswith(".npz"):
         from dlscratch.runs import TrainedModel
 
         if input_shape or overrides:
             raise UsageError("--input-shape and --set are for configs; a saved model has its shapes")
-        return TrainedModel.load(model).network
+        trained = TrainedModel.load(model)
+        return trained.facts.get("config", {}).get("name") or title, trained.network
     from dlscratch.config.build import build, untrained
 
     if input_shape is None:
         try:
-            return build(model, overrides or ()).model
+            return title, build(model, overrides or ()).model
         except DataError as error:
             raise DataError(f"{error}; --input-shape draws the graph without data") from error
     try:
@@ -131,25 +132,23 @@ def _network(model: str, input_shape: str | None, overrides: list[str] | None) -
         shape = ()
     if not shape or min(shape) < 1:
         raise UsageError(f"--input-shape {input_shape}: expected sizes above 0, such as 1,28,28")
-    return untrained(model, shape, overrides or ())
+    return title, untrained(model, shape, overrides or ())
 
 
-def _drawn(graph: Graph, suffix: str, direction: Literal["down", "right"]) -> bytes:
-    """The contents of the file."""
-    import json
-
-    if suffix == ".html":
+def _content(graph: Graph, ending: str, direction: Literal["down", "right"]) -> str | bytes:
+    """What a file with this ending holds."""
+    if ending == ".html":
         from dlscratch.pictures.graph_page import graph_page
 
         return graph_page(graph, direction)
-    if suffix == ".svg":
+    if ending == ".svg":
         from dlscratch.pictures.graph_svg import graph_svg
 
-        text = graph_svg(graph, direction)
-    elif suffix == ".dot":
-        text = graph.dot(direction)
-    elif suffix == ".json":
-        text = json.dumps(graph.document(), ensure_ascii=False, indent=2) + "\n"
-    else:
-        text = graph.branch().text() + "\n"
-    return text.encode("utf-8", "backslashreplace")
+        return graph_svg(graph, direction)
+    if ending == ".dot":
+        return graph.dot(direction)
+    if ending == ".json":
+        import json
+
+        return json.dumps(graph.document(), ensure_ascii=False, indent=2) + "\n"
+    return graph.branch().text() + "\n"

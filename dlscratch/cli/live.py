@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.progress import Progress
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
-from dlscratch.cli.console import harmless
 from dlscratch.pictures.braille import Line, plot
+from dlscratch.pictures.colours import COLOURS
 from dlscratch.pictures.curves import Chart, Series
+from dlscratch.pictures.text import harmless
 from dlscratch.training import Epoch, Step
 
-COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#F0E442", "#999999")  # Okabe and Ito
 LEAST_HEIGHT, LEAST_WIDTH = 16, 50  # a smaller terminal is for the lines
 WIDTH, HEIGHT = 80, 6
 MOST_POINTS = 160
@@ -75,10 +76,11 @@ def _series(name: str, points: Sequence[tuple[float, float]]) -> Series:
 class CurveAndBar(Progress):
     """A bar under a curve."""
 
-    curve: LiveCurve | None = None
+    def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
+        self.curve = LiveCurve()
+        super().__init__(*columns, **options)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """What is drawn, from top to bottom."""
-        if self.curve is not None:
-            yield self.curve
+        yield self.curve
         yield self.make_tasks_table(self.tasks)

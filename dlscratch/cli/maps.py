@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from dlscratch.cli.options import Json, Quiet
+from dlscratch.pictures.colours import COLOURS
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
@@ -30,7 +31,9 @@ def map_(
         Literal["pca", "tsne", "umap"], typer.Option(help="The projection; tsne and umap need the extra `map`.")
     ] = "pca",
     words: Annotated[int, typer.Option(min=2, max=50_000, help="At most so many, the first of the file.")] = 50_000,
-    clusters: Annotated[int, typer.Option(min=1, max=8, help="Groups, each with a colour.")] = 8,
+    clusters: Annotated[
+        int, typer.Option(min=1, max=len(COLOURS), help="Groups, each with a colour.")
+    ] = len(COLOURS),
     seed: Annotated[int, typer.Option(min=0, help="Of clusters, t-SNE and UMAP.")] = 0,
     read_as: Annotated[
         str | None, typer.Option("--from", metavar="FORMAT", help="FILE's format, where its ending does not tell.")
@@ -43,27 +46,23 @@ def map_(
 ) -> None:
     """Draw the words in the plane: an offline page to search and zoom, a picture, or the data."""
     from dlscratch.cli.console import Console
-    from dlscratch.cli.signals import whole
-    from dlscratch.pictures.embedding_map import check_ending, map_changes, map_words
+    from dlscratch.cli.outputs import check_output, write_output
+    from dlscratch.pictures.embedding_map import ENDINGS, map_changes, map_words
     from dlscratch.word2vec.vectors import WordVectors
 
     console = Console(json=json, quiet=quiet)
-    check_ending(out)
-    first, *rest = (WordVectors.load(path, read_as, errors) for path in (file, other) if path is not None)
-    title = file.name if other is None else f"{file.name} → {other.name}"
-    with _progress(console) as tell, whole():
-        if rest:
-            shown = map_changes(
-                first, rest[0], title=title, method=method, words=words, clusters=clusters, seed=seed, tell=tell
-            )
-        else:
-            shown = map_words(first, title=title, method=method, words=words, clusters=clusters, seed=seed, tell=tell)
-        shown.save(out, tell)
-    _show(console, shown, out)
+    files = [path for path in (file, other) if path is not None]
+    ending = check_output(out, ENDINGS, files)
+    tables = [WordVectors.load(path, read_as, errors) for path in files]
+    options: Any = {"title": " → ".join(path.name for path in files), "method": method}
+    options |= {"words": words, "clusters": clusters, "seed": seed}
+    with _progress(console) as tell:
+        shown = (map_words if other is None else map_changes)(*tables, **options, tell=tell)
+        content = shown.content(ending, tell)
+    _show(console, shown, out, write_output(out, content))
 
 
-def _show(console: Console, shown: EmbeddingMap, out: Path) -> None:
-    size = out.stat().st_size
+def _show(console: Console, shown: EmbeddingMap, out: Path, size: int) -> None:
     moved = [
         {"word": shown.vectors.words[row], "cosine": float(shown.cosines[row])}
         for row in shown.moved[:SHOWN]
@@ -80,13 +79,18 @@ def _show(console: Console, shown: EmbeddingMap, out: Path) -> None:
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str, float | None], None]]:
-    """What is being done, and a bar where it is known how much is left, while a person is watching."""
+    """What is being done, and a bar where it is known how much is left, while a person is watching.
+
+    Inside, a signal ends the process at once: nothing is lost.
+    """
     if not console.is_terminal or console.quiet:
         yield lambda phase, share: None
         return
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from dlscratch.cli.signals import leaving
+
     columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console.rich, transient=True) as bar:
+    with Progress(*columns, console=console.rich, transient=True) as bar, leaving(bar.stop):
         task = bar.add_task("", total=None)
         yield lambda phase, share: bar.update(task, description=phase, completed=share or 0, total=share and 1)

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dlscratch.cli.options import ConfigFile, Json, ModelFile, Overrides, Quiet
-from dlscratch.cli.signals import Stop, whole
+from dlscratch.cli.options import ConfigFile, DataRoot, Json, ModelFile, Overrides, Quiet
+from dlscratch.cli.signals import whole
 from dlscratch.errors import UsageError
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
-    from dlscratch.config.build import Experiment
-    from dlscratch.runs import Run
 
 WIDEST_MATRIX = 25  # classes that fit a terminal side by side
 
@@ -22,86 +20,35 @@ WIDEST_MATRIX = 25  # classes that fit a terminal side by side
 def train(
     config: ConfigFile,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/NAME when left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; runs/NAME when left out, with --seeds runs/NAME-seeds.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Short for --set training.epochs=N.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for --set seed=N.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Train N runs with N seeds, and say how much they scatter.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last.npz.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train the model of a config; writes config.yaml, run.json, metrics.jsonl, best.npz and last.npz."""
+    """Train the model of a config; writes config.yaml, run.json, metrics.jsonl, best.npz and last.npz.
+
+    With --seeds these of each run go into OUT/seed-0 …, and OUT/summary.json holds mean and standard deviation.
+    """
     from dlscratch.cli.console import Console
-    from dlscratch.config.build import build
-    from dlscratch.runs import Run
+    from dlscratch.cli.training import train_one, train_seeds
 
     if resume and force:
         raise UsageError("--resume goes on with the run in the folder, --force replaces it; choose one")
     console = Console(json=json, quiet=quiet)
     short = {"training.epochs": epochs, "seed": seed}
-    more = [f"{path}={value}" for path, value in short.items() if value is not None]
-    experiment = build(config, [*(overrides or ()), *more])
-    folder = out or Path("runs") / str(experiment.config.name)
-    describe_experiment(console, experiment)
-    with whole() as stop:
-        run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
-        _train(console, run, stop)
-    result = run.finish()
-    _show_result(console, result)
-    console.result(result)
-
-
-def _train(console: Console, run: Run, stop: Stop) -> None:
-    """Train to the end; a signal is obeyed after the step under way, when last.npz is safely written."""
-    from dlscratch.cli.progress import training_view
-
-    record = None
-    with training_view(console, run.experiment.config.training.epochs) as view:
-        for record in run.train():
-            view.show(record)
-            if stop.signal is not None:
-                break
-    if stop.signal is not None:
-        run.interrupted()
-        console.warn(f"stopped; {run.folder.last} is written, go on with --resume")
-    elif record is None:
-        console.say("nothing is left to train; raise training.epochs or training.time_limit to go on")
-
-
-def describe_experiment(console: Console, experiment: Experiment) -> None:
-    """What will be trained on what, and what looks odd about it."""
-    target = experiment.objective.target
-    rows = ", ".join(f"{name} {count:,}" for name, count in experiment.rows.items())
-    what = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
-    shape = "x".join(map(str, experiment.prepared.preprocessor.input_shape))
-    model = f"{experiment.model.summary().parameters:,} parameters in {len(experiment.model)} layers"
-    console.say(f"{experiment.config.name}: {shape} inputs, target {target.name} ({what}); rows: {rows}; {model}")
-    for warning in experiment.warnings:
-        console.warn(warning)
-
-
-def _show_result(console: Console, result: dict[str, Any]) -> None:
-    from dlscratch.cli.console import number
-
-    for part in ("validation", "test"):
-        if part in result:
-            figures = "  ".join(
-                f"{name} {number(value)}" for name, value in result[part].items() if not isinstance(value, list)
-            )
-            style = "bold" if part == "test" else None
-            console.answer(f"{part} (best epoch, {result['best_epoch']}):  {figures}", style)
-            _compare_with_guessing(console, part, result[part])
-    console.answer(result["model"])
-
-
-def _compare_with_guessing(console: Console, part: str, results: dict[str, Any]) -> None:
-    """Warn of a model that a constant answer equals."""
-    if "confusion_matrix" in results:
-        most = max(map(sum, results["confusion_matrix"])) / results["examples"]
-        if results["accuracy"] <= most:
-            console.warn(f"{part}: always saying the commonest class would be right as often ({most:.4f})")
-    elif results["r2"] <= 0:
-        console.warn(f"{part}: always saying the mean would be as good (r2 {results['r2']:.4g})")
+    settings = [*(overrides or ()), *(f"{path}={value}" for path, value in short.items() if value is not None)]
+    if seeds is None:
+        train_one(console, config, settings, out, resume=resume, force=force)
+    else:
+        train_seeds(console, config, settings, out, seeds, resume=resume, force=force)
 
 
 def evaluate(
@@ -147,22 +94,20 @@ def predict(
     model: ModelFile,
     data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Raw rows: a CSV, an .npz, or IDX images.")],
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="A CSV file; - for stdout.")] = "-",
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Predictions of a trained model for raw rows, as CSV: the class and its probabilities, or the number."""
-    from dlscratch.checkpoint import write_text
     from dlscratch.cli.console import Console
+    from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.runs import TrainedModel
 
     console = Console(json=json, quiet=quiet)
-    if Path(out).is_file() and not force:
-        raise UsageError(f"{out}: is there already; choose another name, or replace it with --force")
+    target = None if out == "-" else Path(out)
+    check_output(target, inputs=[model, *map(Path, data)])
     predictions = TrainedModel.load(model).predict(data)
-    if out != "-":
-        with whole():
-            write_text(out, predictions.to_csv())
+    if target is not None:
+        write_output(target, predictions.to_csv())
         console.say(f"{len(predictions):,} predictions in {out}")
     elif not json:
         console.write(predictions.to_csv())
@@ -175,6 +120,10 @@ def inspect(
         Path | None,
         typer.Option("--plots", metavar="DIR", help="Draw histograms, heat maps and filters of its arrays into DIR."),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every SHA-256 instead: of each array, the file, and its data.")
+    ] = False,
+    data_root: DataRoot = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -183,11 +132,22 @@ def inspect(
     from dlscratch.runs.inspection import inspect as look
 
     console = Console(json=json, quiet=quiet)
+    if (verify and plots is not None) or (data_root is not None and not verify):
+        raise UsageError("--verify takes the place of --plots, and --data-root is for --verify; leave one out")
+    if verify:
+        _verify(console, file, data_root)
+        return
     document = look(file)
     _show_inspection(console, document)
     if plots is not None:
         document["plots"] = _draw(console, file, plots)
     console.result(document)
+
+
+def _verify(console: Console, file: Path, data_root: Path | None) -> None:
+    from dlscratch.cli.compared import verify_file
+
+    verify_file(console, file, data_root)
 
 
 def _draw(console: Console, file: Path, folder: Path) -> list[str]:

@@ -15,3 +15,7 @@ Overrides = Annotated[
 ]
 ConfigFile = Annotated[str, typer.Argument(metavar="CONFIG", help="A YAML config; - for stdin.")]
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that train saved, such as best.npz.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Where the data files lie, when the run's config.yaml is not beside the model."),
+]

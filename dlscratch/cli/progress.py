@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-
-from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, Any
 
 from dlscratch.cli.console import Console, number
-from dlscratch.cli.live import CurveAndBar, LiveCurve
 from dlscratch.training import Epoch, Step
+
+if TYPE_CHECKING:
+    from dlscratch.cli.live import CurveAndBar
 
 FOLLOWED = ("loss", "val_loss", "val_accuracy", "val_rmse", "val_r2")
 WITHOUT_VALIDATION = ("loss", "accuracy", "rmse", "r2")
@@ -38,9 +38,6 @@ class Training:
 
     def __init__(self, console: Console, epochs: int, bar: CurveAndBar | None) -> None:
         self.console, self.epochs, self.bar = console, epochs, bar
-        self.curve = LiveCurve()
-        if bar:
-            bar.curve = self.curve
         self.task = bar.add_task("", total=1.0, figures="") if bar else None
         self.loss: float | None = None
         self.last: Mapping[str, Any] = {}
@@ -49,11 +46,12 @@ class Training:
         """Move the bar on, or write the line of an epoch."""
         if isinstance(record, Epoch):
             self.last = record.values
-            self.curve.epoch(record)
+            if self.bar is not None:
+                self.bar.curve.epoch(record)
             self.console.say(epoch_line(record, self.epochs))
         elif self.bar is not None and self.task is not None:
             self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
-            self.curve.step(record, self.loss)
+            self.bar.curve.step(record, self.loss)
             done = (record.epoch - 1) * record.batches + record.batch
             figures = f"epoch {record.epoch}/{self.epochs}  loss {self.loss:.4f}"
             for name in ("val_accuracy", "val_rmse"):
@@ -67,6 +65,10 @@ def training_view(console: Console, epochs: int) -> Iterator[Training]:
     if not console.is_terminal or console.quiet:
         yield Training(console, epochs, None)
         return
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    from dlscratch.cli.live import CurveAndBar
+
     columns = (
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f}%  {task.fields[figures]}"),

@@ -171,10 +171,12 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """Write vectors in another format, from any format: `export vectors.bin --to vectors.npz` imports."""
+    from dlscratch.cli.outputs import check_output
     from dlscratch.cli.signals import whole
     from dlscratch.word2vec.formats import FORMATS, format_of
 
     name = format_of(to, format)
+    check_output(Path(to), inputs=[file])
     console, vectors = _open(file, read_as, errors, json, quiet)
     with whole():
         vectors.save(to, name)
@@ -227,7 +229,7 @@ def _show_answers(
 
 def _show(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table for a person; with --quiet the result alone, cells between tabs, for other programs."""
-    from dlscratch.cli.console import harmless
+    from dlscratch.pictures.text import harmless
 
     if columns and not console.quiet:
         console.table(columns, rows, left=len(columns) - 1)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING
 
 from dlscratch.cli.console import Console, number
 from dlscratch.runs.word2vec import Word2VecRun
 from dlscratch.word2vec.trainer import Epoch
 from dlscratch.word2vec.trainer import Progress as Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class WordView:
@@ -53,6 +55,8 @@ def word_view(console: Console) -> Iterator[WordView]:
     if not console.is_terminal or console.quiet:
         yield WordView(console, None)
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (BarColumn(bar_width=24), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
     with Progress(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
         yield WordView(console, bar)

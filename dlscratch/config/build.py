@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlscratch.config.embeddings import check_integers, load_initial
 from dlscratch.config.options import Spec
 from dlscratch.config.positions import Document, Problem
@@ -18,6 +20,7 @@ from dlscratch.datasets import READERS, Prepared, Preprocessing, fingerprint, pr
 from dlscratch.errors import ConfigError, ShapeError, UsageError
 from dlscratch.nn import LOSSES, Sequential
 from dlscratch.nn.losses import Loss
+from dlscratch.nn.sizes import check_training
 from dlscratch.optim import OPTIMIZERS, SCHEDULES
 from dlscratch.optim.optimizers import Optimizer
 from dlscratch.optim.schedules import Schedule
@@ -66,6 +69,7 @@ def build(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     return assemble(document, config, base)
 
 
+@np.errstate(all="ignore")  # what is no finite number is found where it matters, and then said with its place
 def assemble(document: Document, config: Config, base: Path) -> Experiment:
     """The experiment that a checked config describes."""
     prepared, files = _data(document, config, base)
@@ -113,15 +117,19 @@ def _data(document: Document, config: Config, base: Path) -> tuple[Prepared, dic
 
 def _model(document: Document, config: Config, prepared: Prepared, objective: Objective) -> Sequential:
     """The model, built for the data; a ConfigError names the line of the layer that does not fit."""
-    model = _network(document, config, prepared.preprocessor.input_shape)
+    rows = min(config.training.batch_size, len(prepared.train))
+    model = _network(document, config, prepared.preprocessor.input_shape, rows)
     if model.output_shape != (objective.outputs,):
         raise document.error([Problem(("model", len(config.model) - 1), _wrong_output(model, objective))])
     return model
 
 
-def _network(document: Document, config: Config, shape: tuple[int, ...]) -> Sequential:
+@np.errstate(all="ignore")
+def _network(document: Document, config: Config, shape: tuple[int, ...], rows: int = 1) -> Sequential:
+    architecture = [spec.value() for spec in config.model]
     try:
-        return Sequential.from_architecture([spec.value() for spec in config.model], shape, config.seed)
+        check_training(architecture, shape, rows)
+        return Sequential.from_architecture(architecture, shape, config.seed)
     except (ShapeError, UsageError) as error:
         raise document.error([Problem(_layer_path(str(error)), str(error))]) from None
 

@@ -49,10 +49,12 @@ def load_initial(document: Document, config: Config, base: Path, model: Sequenti
 
     ConfigError: no such parameter, or another shape. DataError, CheckpointError: a file that cannot be used.
     """
+    if not config.initial:
+        return []
     from dlscratch.word2vec.vectors import WordVectors
 
     parameters, files = model.named_parameters(), []
-    for name, file in (config.initial or {}).items():
+    for name, file in config.initial.items():
         if name not in parameters:
             what = f"no such parameter{did_you_mean(name, parameters)}; the model has {', '.join(parameters)}"
             raise document.error([Problem(("initial", name), what, at_key=True)])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dlscratch.archives import ArchiveError
 from dlscratch.config.csv_findings import CsvFindings, Task
 from dlscratch.datasets.idx_reader import IdxReader, read_idx
-from dlscratch.datasets.npz_reader import NpzReader
+from dlscratch.datasets.npz_reader import NpzReader, opened
 from dlscratch.datasets.preprocessing import Preprocessing
 from dlscratch.datasets.sources import existing_file, open_binary
 from dlscratch.datasets.tables import Arrays, Table
@@ -93,18 +93,14 @@ def _npz_options(path: Path, name: str | None) -> tuple[type[NpzReader], dict[st
 
 def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the arrays in an archive that can be used."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"{path}: is not a whole .npz file ({error}); write it again with numpy.savez") from error
-    names = [member.removesuffix(".npy") for member in members if member.endswith(".npy")]
-    if not names:
-        raise DataError(f"{path}: is an archive without arrays; a spreadsheet or another archive must be saved as CSV")
-    shapes = {}
-    for name in names:
-        with contextlib.suppress(DataError):  # single numbers and objects are there, but no use
-            shapes[name] = NpzReader(str(path), inputs=name, target=None).read().inputs.shape
+    shapes: dict[str, tuple[int, ...]] = {}
+    with opened(path) as archive:
+        if not archive.names:
+            raise DataError(f"{path}: is an archive without arrays; save them with numpy.savez")
+        for name in archive.names:
+            with contextlib.suppress(ArchiveError):  # an array of objects is there, but no use; damage is told later
+                shape = archive.shape(name)
+                shapes |= {name: shape} if shape and shape[0] else {}  # nor are single numbers
     return shapes
 
 

@@ -18,6 +18,7 @@ MAX_DEPTH = 50
 
 INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
 FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no file holds it and no name has it
 WORDS: dict[str, Any] = {
     **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
     **dict.fromkeys(["true", "True", "TRUE"], True),
@@ -69,9 +70,10 @@ class Node:
 
 def compose(text: str, problems: list[SyntaxProblem]) -> Node:
     """The root of the one document in `text` (null where there is none); appends what is wrong to `problems`."""
-    composer = _Composer(problems)
+    loader = None
     try:
-        return composer.document(yaml.parse(text, Loader=yaml.SafeLoader))
+        loader = yaml.SafeLoader(text)
+        return _Composer(problems).document(_events(loader))
     except _StopError as stop:
         problems[:] = [stop.args[0]]
     except yaml.reader.ReaderError as error:
@@ -80,7 +82,15 @@ def compose(text: str, problems: list[SyntaxProblem]) -> Node:
         problems[:] = [SyntaxProblem(place, (), f"the character U+{ord(text[error.position]):04X} is not allowed")]
     except yaml.MarkedYAMLError as error:
         problems[:] = [_in_our_words(error)]
+    except (ValueError, OverflowError) as error:  # an escape such as "\UFFFFFFFF", or %YAML and thousands of digits
+        place = (1, 1) if loader is None else (loader.line + 1, loader.column + 1)
+        problems[:] = [SyntaxProblem(place, (), f"not valid YAML: {error}")]
     return Node(None, (1, 1))
+
+
+def _events(loader: Any) -> Iterator[yaml.Event]:
+    while loader.check_event():
+        yield loader.get_event()
 
 
 def plain_scalar(text: str) -> Any:
@@ -160,6 +170,9 @@ class _Composer:
 
     def scalar(self, event: yaml.ScalarEvent, path: tuple[str | int, ...]) -> Any:
         text: str = event.value
+        if half := SURROGATE.search(text):
+            self.problem(event, path, f"the character U+{ord(half[0]):04X} is not allowed")
+            return ""
         if not event.implicit[0]:  # in quotes, or a block of text
             return text
         try:

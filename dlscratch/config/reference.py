@@ -11,12 +11,27 @@ from pydantic.fields import FieldInfo
 from dlscratch.config.options import INITIALIZER, Marker, OneOf, Options, Section, plain, summary
 from dlscratch.config.positions import show
 from dlscratch.config.problems import describe
-from dlscratch.config.schema import LAYER, LOSS, OPTIMIZER, PREPROCESSING, SCHEDULE, Config, Data, Training
+from dlscratch.config.schema import (
+    LAYER,
+    LOSS,
+    OPTIMIZER,
+    PREPROCESSING,
+    SCHEDULE,
+    CheckpointEvery,
+    Config,
+    Data,
+    Training,
+)
 from dlscratch.datasets.readers import READERS
 from dlscratch.errors import UsageError, did_you_mean
 from dlscratch.training.early_stopping import EarlyStopping
 
-SECTIONS: dict[str, type[Section]] = {"config": Config, "data": Data, "training": Training}
+SECTIONS: dict[str, type[Section]] = {
+    "config": Config,
+    "data": Data,
+    "training": Training,
+    "checkpoint_every": CheckpointEvery,
+}
 PARTS = {"preprocessing": PREPROCESSING, "early_stopping": Options(EarlyStopping)}
 KINDS = {
     "reader": OneOf("reader", READERS),

@@ -137,6 +137,19 @@ class Data(Readers):
             yield ("test",), "validation and test together leave no rows to train on; make their sum less than 1"
 
 
+class CheckpointEvery(Section):
+    """When a run is also saved in the middle of an epoch; write one of the two."""
+
+    steps: int | None = Field(default=None, ge=1, description="at every so many steps")
+    minutes: float | None = Field(default=None, gt=0, description="when so much time is over since the last save")
+
+    @classmethod
+    def contradictions(cls, written: dict[str, Any]) -> Iterable[tuple[tuple[str, ...], str]]:
+        given = [name for name in cls.model_fields if written.get(name) is not None]
+        if len(given) != 1 and cls.model_fields.keys() >= written.keys():
+            yield (), f"expected one of steps and minutes, got {'both' if given else 'neither'}"
+
+
 class Training(Section):
     """How long and in what steps to train."""
 
@@ -147,6 +160,9 @@ class Training(Section):
     time_limit: Annotated[float, Duration()] | None = Field(default=None, description="stop after it, such as 10m")
     early_stopping: Annotated[dict[str, Any], Options(EarlyStopping)] | None = Field(
         default=None, description="stop when the result gets no better"
+    )
+    checkpoint_every: CheckpointEvery | None = Field(
+        default=None, description="when to save inside an epoch, besides at its end; by default every 10 minutes"
     )
     threads: int | None = Field(default=None, ge=1, description="threads for matrix products; by default all")
 
@@ -201,6 +217,7 @@ def json_schema() -> dict[str, Any]:
     choices = [LAYER, INITIALIZER, LOSS, OPTIMIZER, SCHEDULE, PART]
     schema["$defs"] |= {choice.name: choice.definition() for choice in choices}
     schema["$defs"]["Data"]["oneOf"] = [{"required": [kind]} for kind in READERS]
+    schema["$defs"]["CheckpointEvery"]["oneOf"] = [{"required": [name]} for name in CheckpointEvery.model_fields]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_linked(schema),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections import Counter
@@ -19,7 +20,7 @@ from dlscratch.datasets.sources import open_binary
 from dlscratch.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
-BLOCK_CHARACTERS, BLOCK_ROWS, SNIFFED_LINES = 1 << 21, 4096, 20
+BLOCK_CHARACTERS, BLOCK_ROWS, BLOCK_CELLS, SNIFFED_LINES = 1 << 21, 4096, 1 << 20, 20
 
 
 class CsvFile:
@@ -36,6 +37,11 @@ class CsvFile:
             self.header = self._names(next(self._records(text), None))
         self.decimal = decimal or (self.looks_decimal() if self.delimiter != "," else ".")
 
+    @property
+    def _rows(self) -> int:
+        """How many rows are looked at together: fewer where a row is long."""
+        return max(1, min(BLOCK_ROWS, BLOCK_CELLS // len(self.header)))
+
     def looks_decimal(self) -> Decimal:
         """The decimal mark of the numbers in the first rows."""
         return decimal_of(zip(*self.first_rows(), strict=True))
@@ -43,7 +49,7 @@ class CsvFile:
     def first_rows(self) -> list[list[str]]:
         """The cells of the first rows, as text."""
         with self._open() as text:
-            return [cells for _, cells in islice(self._records(text, width=len(self.header)), 1, BLOCK_ROWS + 1)]
+            return [cells for _, cells in islice(self._records(text, width=len(self.header)), 1, self._rows + 1)]
 
     def where(self, row: int) -> str:
         """`path:line` of a row, counted from 0 below the header: found by reading again, for messages only."""
@@ -65,7 +71,7 @@ class CsvFile:
                 yield block
                 above += len(lines)
             records = self._records(chain(lines, text), above, width)
-            while rows := [record for _, record in islice(records, BLOCK_ROWS)]:
+            while rows := [record for _, record in islice(records, self._rows)]:
                 yield rows
 
     def _matrix(self, lines: list[str]) -> Array | None:
@@ -110,20 +116,24 @@ class CsvFile:
         with open_binary(self.path) as file:
             try:
                 yield io.TextIOWrapper(file, encoding=self.encoding, newline="")
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise self._undecodable() from error
 
     def _undecodable(self) -> DataError:
         """The complaint about the first line that does not fit the encoding."""
-        name = self.encoding.removesuffix("-sig").upper()
-        with open_binary(self.path) as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    line.decode(self.encoding)
-                except UnicodeDecodeError as error:
-                    place = f"{self.path}:{number}: is not {name} (byte 0x{line[error.start]:02x})"
-                    return DataError(f"{place}; save it as UTF-8 or write its encoding, such as encoding: latin-1")
-        return DataError(f"{self.path}: is not {name}; save it as UTF-8 or write its encoding")
+        decoder, number = codecs.getincrementaldecoder(self.encoding)(), 1
+        what = f"is not {self.encoding.removesuffix('-sig').upper()}"
+        try:
+            with open_binary(self.path) as file:
+                for line in file:
+                    number += decoder.decode(line).count("\n")
+                decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            what += f" (byte 0x{error.object[error.start]:02x})"
+        except UnicodeError as error:
+            what += f" ({error})"
+        advice = "save it as UTF-8 or write its encoding, such as encoding: latin-1"
+        return DataError(f"{self.path}:{number}: {what}; {advice}")
 
 
 def _count(cells: list[str]) -> str:

@@ -9,6 +9,7 @@ read once more with that column as text, so that `007` at the top stays `007`.
 from __future__ import annotations
 
 import codecs
+import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +25,7 @@ from dlscratch.datasets.tables import Categories, Column, Kind, Table, check_col
 from dlscratch.errors import DataError, UsageError, did_you_mean
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
+NO_FILE = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")  # codecs that no text file is in
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
@@ -84,7 +86,7 @@ class CsvReader:
         files = [CsvFile(path, self.encoding, self.delimiter, self.decimal) for path in self.files(base)]
         for file in files:
             self._check_header(file, files[0], strict=kinds is None)
-        check_columns(str(files[0].path), kinds or {}, files[0].header)
+        check_columns(str(files[0].path), kinds or {}, dict.fromkeys(files[0].header))
         used = [name for name in files[0].header if self._is_used(name, kinds)]
         expected = {**(kinds or {}), **dict.fromkeys(self.categorical, "categorical")}
         text = {name for name in used if expected.get(name) == "categorical"}
@@ -149,7 +151,8 @@ class CsvReader:
 
 def _read_file(file: CsvFile, columns: Mapping[str, CsvColumn], numbers: bool) -> int:
     """Add a file's rows to the columns; their number."""
-    used = [(file.header.index(name), column) for name, column in columns.items()]
+    positions = {name: position for position, name in enumerate(file.header)}
+    used = [(positions[name], column) for name, column in columns.items()]
     count = 0
     for block in file.blocks(numbers and not any(column.text for column in columns.values())):
         count += len(block)
@@ -216,6 +219,9 @@ def _codec(encoding: str) -> str:
     """The name to open with: a byte order mark is skipped in UTF-8."""
     try:
         name = codecs.lookup(encoding).name
-    except LookupError:
-        raise UsageError(f'encoding "{encoding}" is not known; try utf-8 or latin-1') from None
+        io.TextIOWrapper(io.BytesIO(), name)
+    except (LookupError, ValueError):  # not known, a transformation such as rot13 or zip, or no name at all
+        name = ""
+    if not name or name.replace("_", "-") in NO_FILE:
+        raise UsageError(f'encoding "{encoding}" is not known; try utf-8 or latin-1')
     return "utf-8-sig" if name == "utf-8" else name

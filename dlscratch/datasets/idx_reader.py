@@ -15,12 +15,11 @@ import numpy as np
 from annotated_doc import Doc
 
 from dlscratch.backend import Array
-from dlscratch.datasets.sources import existing_file, is_gzip, open_binary, resolve
+from dlscratch.datasets.sources import existing_file, most_bytes, open_binary, resolve
 from dlscratch.datasets.tables import Arrays, Kind
 from dlscratch.errors import DataError
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-DEFLATE_LIMIT = 1032  # no deflate stream grows by more than this factor when it is unpacked
 PIECE = 1 << 20
 
 
@@ -80,9 +79,9 @@ def _header(path: Path, file: BinaryIO) -> tuple[np.dtype[np.generic], tuple[int
 
 def _check_claim(path: Path, size: int, claim: str) -> None:
     """Refuse a header that claims more than the file can hold."""
-    on_disk = path.stat().st_size
-    if size > on_disk * (DEFLATE_LIMIT if is_gzip(path) else 1):
-        raise DataError(f"{path}: the header promises {claim}, more than the file's {on_disk} bytes can hold")
+    if size > most_bytes(path):
+        room = f"the file's {path.stat().st_size} bytes can hold"
+        raise DataError(f"{path}: the header promises {claim}, more than {room}")
 
 
 def _read_exactly(file: BinaryIO, size: int) -> bytearray:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
-import numpy as np
 from annotated_doc import Doc
 
+from dlscratch.archives import Archive, ArchiveError, open_archive
 from dlscratch.backend import Array
 from dlscratch.datasets.cells import quoted
 from dlscratch.datasets.sources import existing_file, readable, resolve
@@ -39,12 +37,9 @@ class NpzReader:
     def read(self, base: Path | None = None, kinds: Mapping[str, Kind] | None = None) -> Arrays:
         """The arrays in their own types; `kinds` is for tables."""
         (path,) = self.files(base)
-        try:
-            with readable(path), zipfile.ZipFile(path) as archive:
-                inputs = _member(path, archive, self.inputs)
-                targets = None if self.target is None else _member(path, archive, self.target)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-            raise DataError(f"{path}: is not a whole .npz file ({error}); write it again with numpy.savez") from error
+        with opened(path) as archive:
+            inputs = _member(path, archive, self.inputs)
+            targets = None if self.target is None else _member(path, archive, self.target)
         if not inputs.ndim or not len(inputs):
             raise DataError(f'{path}: array "{self.inputs}" of shape {inputs.shape} holds no examples')
         if targets is not None and targets.shape[:1] != inputs.shape[:1]:
@@ -53,34 +48,19 @@ class NpzReader:
         return Arrays(inputs, targets, str(path), self.target)
 
 
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    """One array of the archive; its header is compared with its size before memory is taken."""
-    known = [item.removesuffix(".npy") for item in archive.namelist() if item.endswith(".npy")]
-    if name not in known:
-        listed = quoted(known) + did_you_mean(name, known)
-        raise DataError(f'{path}: there is no array "{name}"; the arrays are {listed}')
+@contextmanager
+def opened(path: Path) -> Iterator[Archive]:
+    """The open archive; whatever is wrong with it or with an array becomes a DataError."""
     try:
-        with archive.open(f"{name}.npy") as file:
-            shape, fortran, dtype = _header(file)
-            if dtype.hasobject:
-                raise DataError(
-                    f'{path}: array "{name}" holds Python objects, which need pickle and are never loaded; '
-                    "save it as numbers or text, such as x.astype(float)"
-                )
-            size = dtype.itemsize * math.prod(shape)
-            if size > archive.getinfo(f"{name}.npy").file_size:
-                raise DataError(f'{path}: array "{name}" claims the shape {shape}, more than the file holds')
-            data = file.read()
-        return np.ndarray(shape, dtype, data, order="F" if fortran else "C")
-    except (ValueError, TypeError) as error:
-        raise DataError(f'{path}: array "{name}" is damaged ({error})') from error
+        with readable(path), open_archive(path) as archive:
+            yield archive
+    except ArchiveError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    """Shape, order and type from the head of an .npy file; version 3 of the format is for records with named fields."""
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f"format version {version}")
+def _member(path: Path, archive: Archive, name: str) -> Array:
+    """One array of the archive."""
+    if name not in archive.names:
+        listed = quoted(archive.names) + did_you_mean(name, archive.names)
+        raise DataError(f'{path}: there is no array "{name}"; the arrays are {listed}')
+    return archive.read(name)

@@ -25,6 +25,12 @@ def shift_and_divisor(scale: Scale, mean: Array, variance: Array, low: Array, hi
     return np.zeros_like(mean), np.full_like(mean, divisor)
 
 
+def median(values: Array) -> float:
+    """The median of some numbers (N,), N > 0, none of them NaN: as np.median, which imports numpy.ma (20 ms)."""
+    middle = [(len(values) - 1) // 2, len(values) // 2]
+    return float(np.partition(values, middle)[middle].mean())
+
+
 def _without_zero(low: Array, high: Array, shift: Array, divisor: Array) -> tuple[Array, Array]:
     # Rounding gives a constant such as 0.1 a tiny variance: only low == high tells for sure.
     constant = (low == high) | (divisor == 0)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from dlscratch.archives import most_unpacked
 from dlscratch.errors import DataError, closest
 
 CLOSE = 0.75  # how much alike the names of files must be for one to be meant by the other
+MOST_DEFLATED = 1032  # no deflate stream grows by more than this factor when it is unpacked
+BUFFER = 1 << 16
 BROKEN_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
@@ -77,15 +81,48 @@ def is_gzip(path: Path) -> bool:
     return path.suffix.lower() == ".gz"
 
 
+def most_bytes(path: Path) -> int:
+    """The bytes that can be read of a file: for a `.gz` as many as one of its size may unpack to (see archives.py)."""
+    size = path.stat().st_size
+    return min(MOST_DEFLATED * size, most_unpacked(size)) if is_gzip(path) else size
+
+
 @contextmanager
 def open_binary(path: Path) -> Iterator[BinaryIO]:
-    """Open for reading, through gzip for `.gz`; damage and refusals that happen inside become DataError."""
+    """Open for reading, through gzip for `.gz`; damage, bombs and refusals that happen inside become DataError."""
     with readable(path):
         try:
-            with gzip.open(path, "rb") if is_gzip(path) else path.open("rb") as file:
-                yield cast(BinaryIO, file)
+            if not is_gzip(path):
+                with path.open("rb") as file:
+                    yield file
+                return
+            with gzip.open(path, "rb") as packed, io.BufferedReader(_Unpacked(path, packed), BUFFER) as unpacked:
+                yield cast(BinaryIO, unpacked)
         except BROKEN_GZIP as error:
             raise DataError(f"{path}: is not a whole gzip file ({error}); copy or download it again") from error
+
+
+class _Unpacked(io.RawIOBase):
+    """What a gzip file unpacks to; DataError where that is more than its size allows."""
+
+    def __init__(self, path: Path, packed: gzip.GzipFile) -> None:
+        self.path, self.packed, self.left = path, packed, most_bytes(path)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self.packed.readinto(buffer)
+        self.left -= count
+        if self.left < 0:
+            raise DataError(bomb(self.path, self.path.stat().st_size))
+        return count
+
+
+def bomb(path: object, size: int) -> str:
+    """The message about a packed file that unpacks to more than a file of its size may."""
+    what = f"{size} bytes that unpack to more than {most_unpacked(size)}"
+    return f"{path}: {what}; refused as a decompression bomb: unpack it first, if you trust it"
 
 
 def fingerprint(paths: Iterable[Path]) -> dict[str, str]:

@@ -45,7 +45,7 @@ def split(
 
 def _by_class(classes: Array, names: Sequence[str]) -> dict[str, Array]:
     """The rows of each class that occurs, by the name to use in messages."""
-    numbers: list[int] = np.unique(classes).tolist()
+    numbers: list[int] = sorted(set(classes.tolist()))
     return {f'class "{names[n] if names else n}"': np.flatnonzero(classes == n) for n in numbers}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from dlscratch.backend import Array
 from dlscratch.datasets.cells import quoted
 from dlscratch.datasets.preprocessor import Preprocessor, target_from_state, target_state
-from dlscratch.datasets.scaling import Scale, shift_and_divisor
+from dlscratch.datasets.scaling import Scale, median, shift_and_divisor
 from dlscratch.datasets.tables import (
     Arrays,
     Categories,
@@ -168,7 +168,7 @@ class TablePreprocessor(Preprocessor):
 
     def state(self) -> dict[str, Any]:
         """Columns and target as plain JSON."""
-        columns = [asdict(feature) for feature in self.features]
+        columns = [dict(vars(feature)) for feature in self.features]
         for column in columns:
             if "categories" in column:
                 column["categories"] = list(column["categories"])
@@ -193,7 +193,7 @@ def _fit_numbers(
     present = values[~missing]
     if isinstance(impute, str) and not len(present):
         raise DataError(f'{table.source}: column "{name}" has no value in the training rows; list it under drop')
-    fill = float((np.median if impute == "median" else np.mean)(present) if isinstance(impute, str) else impute)
+    fill = float((median if impute == "median" else np.mean)(present) if isinstance(impute, str) else impute)
     filled = np.where(missing, fill, values)
     shift, divisor = shift_and_divisor(scale, filled.mean(), filled.var(), filled.min(), filled.max())
     return NumericFeature(name, fill, float(shift), float(divisor), bool(missing_indicator and missing.any()))
@@ -202,7 +202,7 @@ def _fit_numbers(
 def _fit_categories(
     table: Table, name: str, codes: Array, names: tuple[str, ...], unseen: Unseen, max_categories: int
 ) -> CategoricalFeature:
-    present = np.unique(codes[codes >= 0])
+    present = Categories(codes, names).used
     if len(present) > max_categories:
         raise DataError(
             f'{table.source}: column "{name}" has {len(present)} categories in {len(codes)} training rows; '

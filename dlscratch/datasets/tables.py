@@ -28,6 +28,11 @@ class Categories:
     def __len__(self) -> int:
         return len(self.codes)
 
+    @property
+    def used(self) -> list[int]:
+        """The codes that occur, ascending."""
+        return np.flatnonzero(np.bincount(self.codes[self.codes >= 0])).tolist()
+
     def cell(self, row: int) -> str | None:
         """The text of a row, None where it is missing."""
         code = int(self.codes[row])

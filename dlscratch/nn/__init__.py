@@ -40,6 +40,7 @@ from dlscratch.nn.losses import (
     MSELoss,
     NLLLoss,
 )
+from dlscratch.nn.sequential import blas_threads
 
 __all__ = [
     "GELU",
@@ -77,5 +78,6 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "blas_threads",
     "functional",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,11 @@ from annotated_doc import Doc
 from dlscratch.autograd import Tensor
 from dlscratch.errors import UsageError, did_you_mean
 from dlscratch.nn.layers.base import Layer
+from dlscratch.nn.layers.images import Conv2d
 from dlscratch.nn.layers.site import Shape, Site, text
+from dlscratch.nn.sharding import in_shards, shards_of
+
+LEAST_SHARED = 4_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
 
 
 class Sequential(Layer):
@@ -75,8 +81,16 @@ class Sequential(Layer):
                 raise UsageError(f"layers {first[id(layer)]} and {path} are one and the same {layer!r}; make two")
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
-        for layer in self.layers:
-            x = layer(x, training=training, rng=rng)
+        if x.ndim < 4:
+            return _in_turn(self.layers, training, rng, x)
+        for apart, group in itertools.groupby(self.layers, key=lambda layer: layer.apart):
+            layers = list(group)
+            shards = shards_of(len(x._array), _widest(layers)) if apart and x.ndim > 3 else []
+            if len(shards) > 1:
+                parameters = [p for layer in layers for p in layer.weights.values()]
+                x = in_shards(functools.partial(_in_turn, layers, training, rng), [x], parameters, shards)
+            else:
+                x = _in_turn(layers, training, rng, x)
         return x
 
     def __len__(self) -> int:
@@ -137,7 +151,20 @@ class Residual(Sequential):
         return output
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
-        return super().forward(x, training, rng) + x
+        y = super().forward(x, training, rng)
+        shards = shards_of(len(x._array), 2 * math.prod(x.shape[1:])) if x.ndim > 3 else []
+        return in_shards(Tensor.__add__, [y, x], [], shards) if len(shards) > 1 else y + x
+
+
+def _in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
+    for layer in layers:
+        x = layer(x, training=training, rng=rng)
+    return x
+
+
+def _widest(layers: list[Layer]) -> int:
+    """The most numbers of an example that go into a layer and come out."""
+    return max(math.prod(layer.input_shape or ()) + math.prod(layer.output_shape or ()) for layer in layers)
 
 
 def layers_of(architecture: Sequence[Any], where: str = "") -> list[Layer]:
@@ -169,6 +196,14 @@ def multiplications(model: Layer) -> int:
         for weight in layer.weights.values()
         if weight.ndim > 1
     )
+
+
+def blas_threads(model: Layer, batch_size: int) -> int | None:
+    """How many threads BLAS should have for a step: one where there is too little to be shared, or where images are cut
+    in shards, which use the cores themselves; as many as there are (None) otherwise.
+    """
+    small = batch_size * multiplications(model) < LEAST_SHARED
+    return 1 if small or any(isinstance(layer, Conv2d) for _, layer in model.named_layers()) else None
 
 
 @dataclass(frozen=True)

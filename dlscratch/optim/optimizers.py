@@ -17,6 +17,7 @@ from annotated_doc import Doc
 from annotated_types import Ge, Gt, Lt
 
 from dlscratch.backend import Array
+from dlscratch.blas import axpby
 from dlscratch.errors import CheckpointError, UsageError
 from dlscratch.nn.options import check_options
 from dlscratch.optim.packs import BLOCK, Parameters, named, packed
@@ -134,14 +135,15 @@ class SGD(Optimizer):
         super().__init__(parameters, lr)
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
-        tmp, decayed = scratch
-        g = _add_decay(g, p, self.weight_decay, decayed)
+        g = _add_decay(g, p, self.weight_decay, scratch[0])
         if self.momentum:
             v = state[0]
-            np.multiply(v, self.momentum, out=v)
-            np.add(v, g if step == 1 or not self.dampening else np.multiply(g, 1 - self.dampening, out=tmp), out=v)
-            g = np.add(g, np.multiply(v, self.momentum, out=tmp), out=tmp) if self.nesterov else v
-        np.subtract(p, np.multiply(g, self.lr, out=tmp), out=p)
+            axpby(1.0 if step == 1 else 1 - self.dampening, g, self.momentum, v)
+            if self.nesterov:
+                axpby(-self.lr, g, 1.0, p)
+            axpby(-self.lr * (self.momentum if self.nesterov else 1), v, 1.0, p)
+        else:
+            axpby(-self.lr, g, 1.0, p)
 
 
 class Adam(Optimizer):
@@ -170,16 +172,13 @@ class Adam(Optimizer):
 
     def _move(self, step: int, p: Array, g: Array, state: list[Array], tmp: Array) -> None:
         (M, V), (beta1, beta2) = state, self.betas
-        np.multiply(M, beta1, out=M)
-        np.add(M, g, out=M)
-        np.multiply(V, beta2, out=V)
-        np.add(V, np.multiply(g, g, out=tmp), out=V)
+        axpby(1.0, g, beta1, M)
+        axpby(1.0, np.multiply(g, g, out=tmp), beta2, V)
         # lr·m̂ / (√v̂ + eps) with m̂ = first·M and v̂ = second·V, the scalars moved to where they cost nothing
         first = (1 - beta1) / (1 - beta1**step)
         second = (1 - beta2) / (1 - beta2**step)
         np.add(np.sqrt(V, out=tmp), self.eps / second**0.5, out=tmp)
-        np.divide(M, tmp, out=tmp)
-        np.subtract(p, np.multiply(tmp, self.lr * first / second**0.5, out=tmp), out=p)
+        axpby(-self.lr * first / second**0.5, np.divide(M, tmp, out=tmp), 1.0, p)
 
 
 class AdamW(Adam):
@@ -227,18 +226,17 @@ class RMSprop(Optimizer):
         tmp, decayed = scratch
         v, *others = state
         g = _add_decay(g, p, self.weight_decay, decayed)
-        _average(v, np.multiply(g, g, out=tmp), self.alpha, tmp)
+        axpby(1 - self.alpha, np.multiply(g, g, out=tmp), self.alpha, v)
         if self.centered:
             mean = others[0]
-            _average(mean, g, self.alpha, tmp)
+            axpby(1 - self.alpha, g, self.alpha, mean)
             np.subtract(v, np.multiply(mean, mean, out=tmp), out=tmp)
         np.add(np.sqrt(tmp if self.centered else v, out=tmp), self.eps, out=tmp)
         direction = np.divide(g, tmp, out=tmp)
         if self.momentum:
-            b = others[-1]
-            np.multiply(b, self.momentum, out=b)
-            direction = np.add(b, direction, out=b)
-        np.subtract(p, np.multiply(direction, self.lr, out=tmp), out=p)
+            axpby(1.0, direction, self.momentum, others[-1])
+            direction = others[-1]
+        axpby(-self.lr, direction, 1.0, p)
 
 
 class Adagrad(Optimizer):
@@ -267,8 +265,7 @@ class Adagrad(Optimizer):
         g = _add_decay(g, p, self.weight_decay, decayed)
         np.add(s, np.multiply(g, g, out=tmp), out=s)
         np.add(np.sqrt(s, out=tmp), self.eps, out=tmp)
-        np.divide(g, tmp, out=tmp)
-        np.subtract(p, np.multiply(tmp, self.lr / (1 + (step - 1) * self.lr_decay), out=tmp), out=p)
+        axpby(-self.lr / (1 + (step - 1) * self.lr_decay), np.divide(g, tmp, out=tmp), 1.0, p)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -284,11 +281,6 @@ def _add_decay(g: Array, p: Array, weight_decay: float, out: Array) -> Array:
     """g + weight_decay·p, in `out`; g itself where there is no decay."""
     if not weight_decay:
         return g
-    np.multiply(p, weight_decay, out=out)
-    return np.add(out, g, out=out)
-
-
-def _average(mean: Array, x: Array, keep: float, tmp: Array) -> None:
-    """mean ← keep·mean + (1 − keep)·x, in place; t is scratch and may be x."""
-    np.multiply(mean, keep, out=mean)
-    np.add(mean, np.multiply(x, 1 - keep, out=tmp), out=mean)
+    np.copyto(out, g)
+    axpby(weight_decay, p, 1.0, out)
+    return out

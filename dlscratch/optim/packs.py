@@ -32,7 +32,7 @@ class Pack:
 
     def view(self, buffer: str, name: str) -> Array:
         """One parameter's part of a state, in its shape."""
-        return self.state[buffer][self.slices[name]].reshape(self.named[name].shape)
+        return shaped(self.state[buffer][self.slices[name]], self.named[name].data)
 
     def ready(self, steps: dict[str, int]) -> Iterator[Pack]:
         """What can be updated together now: all, if all have a gradient and as many updates; else one by one."""
@@ -47,20 +47,31 @@ class Pack:
     def gather(self) -> tuple[Array, Array, bool]:
         """All parameters and all gradients, each as one flat array, and whether these are copies."""
         parameters = [x._mutate() for x in self.named.values()]
-        gradients = [x.grad.reshape(-1) for x in self.named.values() if x.grad is not None]
-        if len(parameters) == 1 and parameters[0].flags.c_contiguous:
-            return parameters[0].reshape(-1), gradients[0], False
+        gradients = [flat(x.grad, x.data) for x in self.named.values() if x.grad is not None]
+        if len(parameters) == 1 and parameters[0].flags.forc:
+            return flat(parameters[0], parameters[0]), gradients[0], False
         if self._copies is None:
             self._copies = _zeros(self.named), _zeros(self.named)
         p, g = self._copies
-        np.concatenate([x.reshape(-1) for x in parameters], out=p)
+        np.concatenate([flat(x, x) for x in parameters], out=p)
         np.concatenate(gradients, out=g)
         return p, g, True
 
     def scatter(self, p: Array) -> None:
         """Copy p back into the parameters."""
         for name, tensor in self.named.items():
-            tensor._mutate()[...] = p[self.slices[name]].reshape(tensor.shape)
+            array = tensor._mutate()
+            array[...] = shaped(p[self.slices[name]], array)
+
+
+def flat(x: Array, like: Array) -> Array:
+    """The elements of x in the order in which `like` has them in memory: without a copy, if x has the same."""
+    return x.T.reshape(-1) if like.flags.fnc else x.reshape(-1)
+
+
+def shaped(elements: Array, like: Array) -> Array:
+    """What `flat` undoes: a view in `like`'s shape."""
+    return elements.reshape(like.T.shape).T if like.flags.fnc else elements.reshape(like.shape)
 
 
 def named(parameters: Parameters) -> dict[str, Tensor]:

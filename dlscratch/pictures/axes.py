@@ -9,13 +9,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """A range of numbers, low to high, drawn from `start` to `end`; `log` spaces them by their logarithm."""
+    """A range of numbers, low to high, drawn from `start` to `end`; `log` spaces them by their logarithm.
+
+    `whole` is for epochs and counts: there is nothing between two of them.
+    """
 
     low: float
     high: float
     start: float = 0.0
     end: float = 1.0
     log: bool = False
+    whole: bool = False
 
     @classmethod
     def around(
@@ -25,6 +29,7 @@ class Axis:
         end: float = 1.0,
         *,
         log: bool = False,
+        whole: bool = False,
         margin: float = 0.0,
     ) -> Axis:
         """The axis that shows all finite values (for `log`: the positive ones), and a margin, a part of the range."""
@@ -34,9 +39,10 @@ class Axis:
             low, high = (low, high) if high > low else (low / 2, high * 2)
             return cls(low, high, start, end, log)
         if high - low <= 1e-12 * max(abs(low), abs(high)):
-            low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+            half = 0.5 if whole else (abs(low) or 1) / 2
+            low, high = low - half, high + half
         room = margin * (high - low)
-        return cls(low - room, high + room, start, end)
+        return cls(low - room, high + room, start, end, whole=whole)
 
     def __call__(self, value: float | None) -> float | None:
         """The place of a value; None for what cannot be drawn."""
@@ -51,7 +57,7 @@ class Axis:
             powers = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
             if len(powers) >= 2:
                 return [10.0**power for power in powers][:: math.ceil(len(powers) / most)]
-        step = round_step((self.high - self.low) / max(1, most - 1))
+        step = max(round_step((self.high - self.low) / max(1, most - 1)), 1 if self.whole else 0)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [float(f"{number * step:.12g}") for number in range(first, last + 1)] or [self.low]
 

@@ -24,7 +24,7 @@ def plot(chart: Chart, width: int, height: int, *, log: bool = False, title: boo
     scale = _scale(y, height)
     left = max(map(len, scale))
     columns = max(LEAST_WIDTH, width - left - 1 - max(map(len, names), default=0))
-    x = Axis.around((v for s in chart.series for v in s.x), 0, columns * 2 - 1)
+    x = Axis.around((v for s in chart.series for v in s.x), 0, columns * 2 - 1, whole=chart.counts)
     codes, owners = _paint(chart.series, x, y, columns, height)
     ends = _ends(chart.series, y, height)
     lines = [_heading(chart)] if title else []
@@ -65,7 +65,8 @@ def _scale(y: Axis, height: int) -> list[str]:
 def _x_names(x: Axis, columns: int, title: str) -> str:
     """The ends of the axis and, as far as there is room, round numbers; then the name of the axis."""
     text = [" "] * columns
-    for tick in (x.low, x.high, *x.ticks(max(2, columns // 12))):
+    ends = () if x.whole and x.low % 1 else (x.low, x.high)  # a single epoch has half a one on either side
+    for tick in (*ends, *x.ticks(max(2, columns // 12))):
         name, place = tick_name(tick), int((x(tick) or 0) // 2)
         start = min(max(0, place - len(name) // 2), columns - len(name))
         if not "".join(text[max(0, start - 1) : start + len(name) + 1]).strip():

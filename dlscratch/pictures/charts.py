@@ -11,8 +11,7 @@ from dlscratch.pictures.markup import Html, join, tag
 from dlscratch.pictures.tensors import Histogram
 
 WIDTH, HEIGHT = 420, 260
-LEFT, RIGHT, TOP, BOTTOM = 62, WIDTH - 12, 10, HEIGHT - 44
-DASHES = 4  # classes .line-0 … of the page's style
+LEFT, RIGHT, TOP, BOTTOM = 62, WIDTH - 22, 10, HEIGHT - 44
 
 
 def line_chart(chart: Chart, best: float | None) -> Html:
@@ -20,9 +19,9 @@ def line_chart(chart: Chart, best: float | None) -> Html:
 
     `data-places` holds the place of each x, so that the page can show the numbers of the place that is pointed at.
     """
-    x = Axis.around((v for s in chart.series for v in s.x), LEFT, RIGHT)
+    x = Axis.around((v for s in chart.series for v in s.x), LEFT, RIGHT, whole=chart.counts)
     y = Axis.around((v for s in chart.series for v in s.y), BOTTOM, TOP, margin=0.05)
-    curves = [_curve(s.x, s.y, x, y, f"line line-{number % DASHES}") for number, s in enumerate(chart.series)]
+    curves = [_curve(s.x, s.y, x, y, f"line {s.part}") for s in chart.series]
     mark = tag("line", class_="best", x1=x(best), x2=x(best), y1=float(TOP), y2=float(BOTTOM)) if best else ""
     places = ",".join(f"{x(value):.1f}" for value in chart.series[0].x)
     cursor = tag("line", class_="cursor", y1=float(TOP), y2=float(BOTTOM))
@@ -43,7 +42,7 @@ def _curve(xs: Sequence[float], ys: Sequence[float | None], x: Axis, y: Axis, st
 def histogram_chart(name: str, found: Histogram) -> Html:
     """The bars of a histogram."""
     x = Axis(found.edges[0], found.edges[-1], LEFT, RIGHT)
-    y = Axis(0, max(found.counts), BOTTOM, TOP)
+    y = Axis(0, max(found.counts), BOTTOM, TOP, whole=True)
     bars = []
     for low, high, count in zip(found.edges[:-1], found.edges[1:], found.counts, strict=True):
         left, right, top = x(low), x(high), y(count)

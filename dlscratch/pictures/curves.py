@@ -1,16 +1,17 @@
-"""Curves: what metrics.jsonl says, epoch after epoch, of one run or of several."""
+"""Curves: what metrics.jsonl says, epoch after epoch, of one run or of several; as numbers and by matplotlib."""
 
 from __future__ import annotations
 
 import csv
 import io
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
-from dlscratch.errors import MissingExtraError, UsageError, did_you_mean
+from dlscratch.errors import UsageError, did_you_mean
+from dlscratch.pictures.colours import COLOURS
+from dlscratch.pictures.figures import drawable, image
 
 X = Literal["epoch", "step", "seconds"]
 FACTS = ("epoch", "step", "seconds", "lr", "best", "words_per_second")  # of an epoch, besides its metrics
@@ -31,21 +32,25 @@ TITLES = {  # where the name says too little
     "r2": "R²",
     "lr": "learning rate",
 }
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#8A8A8A")  # Okabe and Ito
-DASHES = ("-", "--", "-.", ":")
+MARKERS = (None, "o", "s", "^", "v")  # of the first runs, as many as there are colours, of the next …
 
 Lines = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: a value, or None where it was not finite, at each x; `run` and `part` (training …) are its name."""
+    """One curve: a value, or None where it was not finite, at each x; of a `run`, and of a `part` of its data."""
 
     run: str
     part: str
     x: list[float]
     y: list[float | None]
     name: str
+
+    @property
+    def dashed(self) -> bool:
+        """Whether it is of the validation rows: drawn in the same way wherever it stands."""
+        return self.part == "validation"
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class Chart:
     def x_name(self) -> str:
         """The name of the x axis, with its unit."""
         return {"epoch": "epoch", "step": "step (updates)", "seconds": "time (s)"}[self.x]
+
+    @property
+    def counts(self) -> bool:
+        """Whether the x axis counts, and so has no fractions."""
+        return self.x != "seconds" and all(x.is_integer() for series in self.series for x in series.x)
 
 
 def charts(runs: Mapping[str, Lines], metrics: Iterable[str] = (), x: X = "epoch") -> list[Chart]:
@@ -133,49 +143,40 @@ def to_csv(drawn: Sequence[Chart]) -> str:
     for chart in drawn:
         for s in chart.series:
             points = zip(s.x, s.y, strict=True)
-            writer.writerows([s.run, s.part, chart.metric, f"{x:.10g}", "" if y is None else y] for x, y in points)
+            writer.writerows([s.run, s.part, chart.metric, _whole(x), "" if y is None else y] for x, y in points)
     return text.getvalue()
 
 
-def draw(drawn: Sequence[Chart], file: IO[bytes], kind: str, *, log: bool = False) -> None:
+def _whole(x: float) -> float:
+    """3 for 3.0: the number of an epoch."""
+    return int(x) if x.is_integer() else x
+
+
+def draw(drawn: Sequence[Chart], kind: str, *, log: bool = False) -> bytes:
     """The charts beside each other as an image of the kind that matplotlib calls so (png, svg, pdf)."""
-    figure_class, context = matplotlib()
-    with context:
-        columns = min(2, len(drawn)) or 1
-        rows = -(-len(drawn) // columns)
-        figure = figure_class(figsize=(6.4 * columns, 4.0 * rows), layout="constrained")
+    columns = min(2, len(drawn)) or 1
+    rows = -(-len(drawn) // columns)
+
+    def paint(figure: Any) -> None:
         for number, chart in enumerate(drawn):
             _axes(figure.add_subplot(rows, columns, number + 1), chart, log)
-        save(figure, file, kind)
+
+    return image(kind, (6.4 * columns, 4.0 * rows), ", ".join(chart.title for chart in drawn), paint)
 
 
 def _axes(axes: Any, chart: Chart, log: bool) -> None:
+    """A colour for each run and a dash for each part; of a single run each part has its colour, too."""
     runs = list(dict.fromkeys(series.run for series in chart.series))
-    for number, series in enumerate(chart.series):
-        colour = runs.index(series.run) if len(runs) > 1 else number
-        dash = DASHES[series.part == "validation"] if len(runs) > 1 else DASHES[number % len(DASHES)]
+    for series in chart.series:
+        run = runs.index(series.run)
+        colour = run if len(runs) > 1 else int(series.dashed)
         y = [float("nan") if value is None else value for value in series.y]
-        marker = "o" if len(y) == 1 else None
-        axes.plot(series.x, y, dash, color=COLOURS[colour % len(COLOURS)], label=series.name, marker=marker)
+        marker = "o" if len(y) == 1 else MARKERS[run // len(COLOURS) % len(MARKERS)]
+        style = {"color": COLOURS[colour % len(COLOURS)], "marker": marker, "markevery": max(1, len(y) // 10)}
+        axes.plot(series.x, y, "--" if series.dashed else "-", label=drawable(series.name), **style)
     unit = f" ({chart.unit})" if chart.unit else ""
-    axes.set(title=chart.title, xlabel=chart.x_name, ylabel=f"{chart.title}{unit}", yscale="log" if log else "linear")
+    title = drawable(chart.title)
+    axes.set(title=title, xlabel=chart.x_name, ylabel=f"{title}{unit}", yscale="log" if log else "linear")
+    axes.xaxis.get_major_locator().set_params(integer=chart.counts)
     axes.grid(alpha=0.3)
     axes.legend()
-
-
-def matplotlib() -> tuple[Any, Any]:
-    """matplotlib's Figure, and a context in which names are text and not formulas. MissingExtraError without it."""
-    try:
-        import matplotlib as library
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot", "drawing PNG, SVG and PDF") from None
-    return Figure, library.rc_context({"text.parse_math": False, "svg.hashsalt": "dlscratch"})
-
-
-def save(figure: Any, file: IO[bytes], kind: str) -> None:
-    """Write a figure; equal figures make equal files, and a sign that the font lacks becomes a box."""
-    facts = {"Date": None} if kind == "svg" else {"CreationDate": None} if kind == "pdf" else {}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(file, format=kind, dpi=150, metadata=facts)

@@ -16,17 +16,16 @@ import numpy as np
 from dlscratch.backend import Array, limit_threads
 from dlscratch.checkpoint import atomic_write
 from dlscratch.errors import DataError, UsageError
-from dlscratch.pictures.layouts import Layout, Method, Tell, lay_out
+from dlscratch.pictures.colours import COLOURS
+from dlscratch.pictures.endings import ending_of
+from dlscratch.pictures.layouts import Layout, Method, Tell, lay_out, silent
 from dlscratch.pictures.projection import kmeans, procrustes, units
 from dlscratch.word2vec.vectors import WordVectors
 
 MOST_WORDS = 50_000
-CLUSTERS = 8
+CLUSTERS = len(COLOURS)
 NAMED_BY = 3
 ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
-
-
-def _silent(phase: str, share: float | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -65,13 +64,14 @@ class EmbeddingMap:
         for values in zip(*columns.values(), strict=True):
             yield dict(zip(columns, values, strict=True))
 
-    def save(self, path: Path, tell: Tell = _silent) -> None:
+    def save(self, path: Path, tell: Tell = silent) -> None:
         """Write the map as a page, a picture, or its data, by the ending. OutputError if it cannot be written."""
-        content = self._content(check_ending(path), tell)
+        content = self.content(ending_of(path, ENDINGS), tell)
         with atomic_write(path) as file:
             file.write(content)
 
-    def _content(self, ending: str, tell: Tell) -> bytes:
+    def content(self, ending: str, tell: Tell = silent) -> bytes:
+        """What a file with one of the ENDINGS holds."""
         if ending == ".html":
             from dlscratch.pictures.map_page import page_of
 
@@ -95,13 +95,6 @@ class EmbeddingMap:
         return text.getvalue()
 
 
-def check_ending(path: Path) -> str:
-    """The ending of a file that a map can be written to. UsageError for another."""
-    if path.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{path}: expected a name that ends in {', '.join(ENDINGS)}")
-    return path.suffix.lower()
-
-
 def map_words(
     vectors: WordVectors,
     *,
@@ -110,7 +103,7 @@ def map_words(
     words: int = MOST_WORDS,
     clusters: int = CLUSTERS,
     seed: int = 0,
-    tell: Tell = _silent,
+    tell: Tell = silent,
 ) -> EmbeddingMap:
     """The map of the first words of one set of vectors."""
     shown = _first(vectors, vectors.words[: _limit(words)])
@@ -129,7 +122,7 @@ def map_changes(
     words: int = MOST_WORDS,
     clusters: int = CLUSTERS,
     seed: int = 0,
-    tell: Tell = _silent,
+    tell: Tell = silent,
 ) -> EmbeddingMap:
     """The map of the words that two sets of vectors share: the first is turned onto the second, then both are laid out.
 
@@ -172,6 +165,8 @@ def _clusters(
     unit: Array, words: tuple[str, ...], clusters: int, seed: int, tell: Tell
 ) -> tuple[Array, tuple[tuple[str, ...], ...]]:
     """The cluster of each word, and the clusters' names: of their most frequent tenth, the words nearest the middle."""
+    if not 1 <= clusters <= CLUSTERS:
+        raise UsageError(f"a map shows from 1 to {CLUSTERS} clusters, each with a colour, not {clusters}")
     tell("clusters", None)
     with limit_threads(1):  # products this thin wait for threads longer than they take
         labels, centres = kmeans(unit, clusters, seed)

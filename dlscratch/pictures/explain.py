@@ -8,20 +8,21 @@ The numbers are those of the engine: backward() runs as always, and every call o
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from dlscratch.autograd import OPS, Node, Tensor
-from dlscratch.autograd.watching import Flow, nodes_of, origin, watched_backward
+from dlscratch.autograd import Node, Tensor
+from dlscratch.autograd.watching import Flow, origin, watched_backward
 from dlscratch.backend import Array
-from dlscratch.pictures.expression import Expression, Part, evaluate
+from dlscratch.pictures.expression import Expression, evaluate
+from dlscratch.pictures.parts import Part, bracketed, short, title
 from dlscratch.pictures.rules import GRADIENT, rules_of
 from dlscratch.pictures.tree import Branch
 
-LONGEST_RULE = 80  # characters; longer ones are shown in the op's own names
-TITLES = {name.title().replace("_", ""): name for name in OPS}
+LONGEST_RULE = 80  # letters; in longer ones
+LONGEST_NAME = 20  # the operands are cut
 
 
 def explain(expression: str, constants: Collection[str] = (), **values: Any) -> Explanation:
@@ -52,7 +53,7 @@ class Move:
     """A part of the gradient on its way from an op to one of its operands."""
 
     flow: Flow
-    target: str  # `x + y`
+    target: Part
     rule: str  # `g * z`
     filled: str  # `1 * (-4)`, where all are single numbers
     summed: tuple[int, ...]  # the axes that broadcasting had stretched
@@ -65,8 +66,7 @@ class Step:
     """The rules of one op: its gradient has arrived, and goes on to its operands."""
 
     number: int
-    node: Node
-    text: str
+    part: Part
     gradient: Array
     received: tuple[tuple[int, Array], ...]  # what it is the sum of: step and part
     moves: tuple[Move, ...]
@@ -79,59 +79,50 @@ class Explanation:
         self.expression = expression
         self.parts = expression.parts
         self._parts = {id(origin(part.tensor)): part for part in self.parts}
-        self._inside: dict[int, str] = {}  # the nodes that a function made of ops has inside -> how it is written
-        for part in self.parts:
-            for node in nodes_of(part.tensor):
-                self._inside.setdefault(id(node), part.text)
         self.steps = self._steps(flows)
 
     def _steps(self, flows: list[Flow]) -> list[Step]:
         steps: list[Step] = []
         received: dict[int, list[tuple[int, Array]]] = {}
         for flow in flows:
-            if not steps or steps[-1].node is not flow.node:
-                came = tuple(received.get(id(flow.node), ()))
-                steps.append(Step(len(steps) + 1, flow.node, self.text_of(flow.node), flow.incoming, came, ()))
+            part = self.part_of(flow.node)
+            if not steps or steps[-1].part is not part:
+                steps.append(Step(len(steps) + 1, part, flow.incoming, tuple(received.get(id(flow.node), ())), ()))
             parts = received.setdefault(id(flow.source), [])
             move = self._move(flow, sum_of(parts))
             parts.append((steps[-1].number, flow.part))
-            steps[-1] = _with(steps[-1], move)
+            steps[-1] = replace(steps[-1], moves=(*steps[-1].moves, move))
         return steps
 
     def _move(self, flow: Flow, before: Array | None) -> Move:
         rule, filled = self._rule(flow)
         total = flow.part if before is None else before + flow.part
         summed = stretched(flow.given.shape, flow.source.shape)
-        return Move(flow, self.text_of(flow.source), rule, filled, summed, before, total)
+        return Move(flow, self.part_of(flow.source), rule, filled, summed, before, total)
 
     def _rule(self, flow: Flow) -> tuple[str, str]:
         """The rule of a flow in the expression's own names, and in numbers."""
-        name = TITLES.get(flow.node.name)
-        if name is None:
-            return "", ""
-        rules, part = rules_of(name), self._parts.get(id(flow.node))
-        if part is None or part.op != name:  # inside a function that is made of ops: the operands have no names
-            return rules.text(flow.position, {}), ""
+        part = self.part_of(flow.node)
+        rules = rules_of(part.op)
         known = dict(zip(rules.operands, part.operands, strict=False)) | ({rules.result: part} if rules.result else {})
-        texts = {own: other.text if other.simple else f"({other.text})" for own, other in known.items()}
-        rule = rules.text(flow.position, texts)
+        rule = rules.text(flow.position, {own: bracketed(other) for own, other in known.items()})
         if len(rule) > LONGEST_RULE:
-            rule = rules.text(flow.position, {})
+            texts = {own: bracketed(other, letters=LONGEST_NAME) for own, other in known.items()}
+            rule = rules.text(flow.position, texts)
         numbers = {own: short(other.value) for own, other in known.items() if other.value.ndim == 0}
         numbers |= {GRADIENT: short(flow.incoming)} if flow.incoming.ndim == 0 else {}
         return rule, rules.filled(flow.position, numbers)
 
-    def text_of(self, source: Node | Tensor) -> str:
-        """How the expression writes a node or leaf."""
-        part = self._parts.get(id(source))
-        return part.text if part else f"inside {self._inside.get(id(source), 'the expression')}"
+    def part_of(self, source: Node | Tensor) -> Part:
+        """The part of the expression that a node or leaf is."""
+        return self._parts[id(source)]
 
     def gradient(self, part: Part) -> Array | None:
         """The gradient of the result with respect to a part; None where there is none."""
         source = origin(part.tensor)
         if isinstance(source, Tensor):
             return source.grad
-        return next((step.gradient for step in self.steps if step.node is source), None)
+        return next((step.gradient for step in self.steps if step.part is part), None)
 
     @property
     def gradients(self) -> dict[str, Array | None]:
@@ -140,12 +131,7 @@ class Explanation:
 
     def forward(self) -> Branch:
         """The expression as a tree of ops with their values."""
-        return self._forward(self.expression.result)
-
-    def _forward(self, part: Part) -> Branch:
-        value = "" if part.text == short(part.value) else f" = {short(part.value)}"
-        constant = "" if part.name is None or part.tensor.requires_grad else " (constant)"
-        return Branch(f"{title_of(part)} {part.text}{value}{constant}", [self._forward(each) for each in part.operands])
+        return _forward(self.expression.result, set())
 
     def backward(self) -> list[Branch]:
         """A tree for each step: the op and its gradient, and under it what flows to which operand."""
@@ -173,8 +159,9 @@ class Explanation:
     def _node_document(self, part: Part) -> dict[str, Any]:
         return {
             "id": part.number,
-            "op": title_of(part)[1:-1],
+            "op": part.title,
             "text": part.text,
+            **({"made_of": part.made_of} if part.made_of else {}),
             "shape": list(part.value.shape),
             "operands": [each.number for each in part.operands],
             "value": part.value.tolist(),
@@ -184,8 +171,8 @@ class Explanation:
     def _step_document(self, step: Step) -> dict[str, Any]:
         return {
             "step": step.number,
-            "op": step.node.name,
-            "node": self.number_of(step.node),
+            "op": title(step.part.op),
+            "node": step.part.number,
             "gradient": step.gradient.tolist(),
             "sum_of": [{"step": number, "part": part.tolist()} for number, part in step.received],
             "flows": [self._move_document(move) for move in step.moves],
@@ -194,7 +181,7 @@ class Explanation:
     def _move_document(self, move: Move) -> dict[str, Any]:
         return {
             "operand": move.flow.position,
-            "to": self.number_of(move.flow.source),
+            "to": move.target.number,
             "rule": move.rule,
             "given": move.flow.given.tolist(),
             "summed_over": list(move.summed),
@@ -203,14 +190,15 @@ class Explanation:
             "total": move.total.tolist(),
         }
 
-    def number_of(self, source: Node | Tensor) -> int | None:
-        """The `id` of a node or leaf; None inside a function made of ops."""
-        part = self._parts.get(id(source))
-        return None if part is None else part.number
 
-
-def _with(step: Step, move: Move) -> Step:
-    return Step(step.number, step.node, step.text, step.gradient, step.received, (*step.moves, move))
+def _forward(part: Part, above: set[int]) -> Branch:
+    """A part and under it what went in; what a function made of ops uses once more is not unfolded again."""
+    text = " = ".join(dict.fromkeys(filter(None, [part.text, part.made_of, short(part.value)])))
+    constant = "" if part.name is None or part.tensor.requires_grad else " (constant)"
+    again = bool(part.operands) and part.number in above
+    above.add(part.number)
+    label = f"<{part.title}> {text}{constant}{' (see above)' if again else ''}"
+    return Branch(label, [] if again else [_forward(each, above) for each in part.operands])
 
 
 def sum_of(parts: Collection[tuple[int, Array]]) -> Array | None:
@@ -229,37 +217,23 @@ def stretched(given: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]
     return (*range(extra), *(extra + axis for axis, size in enumerate(shape) if size == 1 != given[extra + axis]))
 
 
-def title_of(part: Part) -> str:
-    """`<Mul>`; `<Tensor>` for a variable, and nothing but the number for a number."""
-    if part.op:
-        return f"<{part.op.title().replace('_', '')}>"
-    return "<Tensor>" if part.name else "<Number>"
-
-
 def _head(step: Step) -> str:
     parts = [f"{short(part)} (step {number})" for number, part in step.received]
     total = f" = {' + '.join(parts)}" if len(parts) > 1 else ""
-    return f"step {step.number}: <{step.node.name}> {step.text}   {GRADIENT} = {short(step.gradient)}{total}"
+    text = f"{step.part.text} = {step.part.made_of}" if step.part.made_of else step.part.text
+    return f"step {step.number}: <{title(step.part.op)}> {text}   {GRADIENT} = {short(step.gradient)}{total}"
 
 
 def _line(move: Move) -> str:
     """`to x: g * y = 1 * (-4) = -4`, with the sums that broadcasting and a second use bring."""
     steps = [text for text in (move.rule, move.filled if move.filled != short(move.flow.given) else "") if text]
-    line = f"to {move.target}: {' = '.join([*steps, short(move.flow.given)])}"
+    line = f"to {move.target.text}: {' = '.join([*steps, short(move.flow.given)])}"
     if move.summed:
         axes = ", ".join(map(str, move.summed))
         line += f", summed over ax{'is' if len(move.summed) == 1 else 'es'} {axes} = {short(move.flow.part)}"
     if move.before is not None:
         line += f"; with {short(move.before)} from before: {short(move.total)}"
     return line
-
-
-def short(value: Array) -> str:
-    """Values on one line, six digits each; of large arrays the corners."""
-    text = np.array2string(
-        np.asarray(value), separator=", ", threshold=24, edgeitems=2, formatter={"float_kind": lambda x: f"{x:.6g}"}
-    )
-    return " ".join(text.split())
 
 
 def _list(value: Array | None) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from dlscratch.backend import Array
-from dlscratch.pictures.explain import Explanation, Move, short, title_of
-from dlscratch.pictures.expression import Part
+from dlscratch.pictures.explain import Explanation, Move
 from dlscratch.pictures.markup import Html, tag
-from dlscratch.pictures.svg import LINE, cut, picture, width_of, words
+from dlscratch.pictures.parts import Part, short
+from dlscratch.pictures.svg import LINE, picture, width_of, words
+from dlscratch.pictures.text import cut
 
 LETTERS = 34  # the longest line in a box
 ROWS = 5  # of a matrix that is written out
@@ -105,7 +106,9 @@ def _reached(result: Part) -> set[Part]:
 def _lines(explanation: Explanation, part: Part) -> list[tuple[str, str]]:
     """What stands in a box: op, text, value and gradient."""
     gradient = explanation.gradient(part)
-    lines = [(f"{title_of(part)} {cut(part.text, LETTERS - 10)}", "strong inside")]
+    lines = [(f"<{part.title}> {cut(part.text, LETTERS - 10)}", "strong inside")]
+    if part.made_of:
+        lines.append((cut(f"= {part.made_of}", LETTERS), "soft inside"))
     if part.text != short(part.value):
         lines += [(text, "inside") for text in _written("", part.value)]
     if gradient is not None:
@@ -126,14 +129,8 @@ def _written(before: str, value: Array) -> list[str]:
 
 
 def _labels(explanation: Explanation) -> dict[tuple[int, int], str]:
-    """What flows back over each edge: by op and position of the operand. Inside a function made of ops, nothing."""
-    found = {}
-    for step in explanation.steps:
-        for move in step.moves:
-            number = explanation.number_of(step.node)
-            if number is not None and explanation.number_of(move.flow.source) is not None:
-                found[number, move.flow.position] = _label(move)
-    return found
+    """What flows back over each edge: by op and position of the operand."""
+    return {(step.part.number, move.flow.position): _label(move) for step in explanation.steps for move in step.moves}
 
 
 def _label(move: Move) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-import dlscratch.nn.functional  # noqa: F401  its ops enter OPS
 from dlscratch.autograd import OPS, Tensor, composed
 from dlscratch.backend import Array
 from dlscratch.errors import DlscratchError, UsageError, did_you_mean
-from dlscratch.pictures.syntax import LARGEST, Source, array, number, option
+from dlscratch.pictures.parts import STRENGTH, STRONGEST, Part
+from dlscratch.pictures.syntax import DEEPEST, LARGEST, Source, array, number, option
+from dlscratch.pictures.unfolding import heard, unfold
 
 OPERATORS: dict[type[ast.AST], str] = {
     ast.Add: "add",
@@ -34,31 +35,6 @@ COMPOSED: dict[str, Callable[..., Tensor]] = {
     )
 }
 ARRAYS = ("Array", "Array | None", "Tensor", "Any")  # how the ops annotate what is a tensor
-
-
-@dataclass(eq=False)
-class Part:
-    """A variable, a number or an op of an expression, and what it came to.
-
-    `op` is the op's name in OPS, or that of a function made of ops; "" for variables and numbers.
-    """
-
-    number: int
-    text: str
-    op: str
-    tensor: Tensor
-    operands: tuple[Part, ...] = ()
-    simple: bool = True  # as text it needs no brackets around it
-
-    @property
-    def value(self) -> Array:
-        """What it came to, read-only."""
-        return self.tensor.data
-
-    @property
-    def name(self) -> str | None:
-        """The variable's name; None for numbers and ops."""
-        return self.tensor.name
 
 
 @dataclass
@@ -137,8 +113,11 @@ class _Evaluation:
         return self._apply(node, name, [self.part(side) for side in sides], {})
 
     def _add(self, node: ast.expr, op: str, tensor: Tensor, operands: Sequence[Part] = ()) -> Part:
-        parts, simple = self.expression.parts, not isinstance(node, ast.BinOp | ast.UnaryOp)
-        parts.append(Part(len(parts), self.source.part(node), op, tensor, tuple(operands), simple))
+        parts, operator = self.expression.parts, isinstance(node, ast.BinOp | ast.UnaryOp)
+        strength = STRENGTH[op or "neg"] if operator else STRONGEST  # a number with a minus in front is no op
+        parts.append(Part(len(parts), self.source.part(node), op, tensor, tuple(operands), strength))
+        if parts[-1].depth > 2 * DEEPEST:
+            self.source.fail(node, f"more than {2 * DEEPEST} ops one in the other; functions are made of several")
         return parts[-1]
 
     def _call(self, node: ast.Call) -> Part:
@@ -180,12 +159,18 @@ class _Evaluation:
         function = _function(name)
         try:
             inspect.signature(function).bind(*operands, **options)
-            result = function(*_arguments(name, operands), **options)
+            with heard() as made:
+                result = function(*_arguments(name, operands), **options)
         except (DlscratchError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
             self.source.fail(node, f"{name}: {error}")
         if result.size > LARGEST:
             self.source.fail(node, f"the result has {result.size:,} elements; at most {LARGEST:,} are shown")
-        return self._add(node, name, result, operands)
+        if name in OPS or not made:
+            return self._add(node, name, result, operands)
+        last = unfold(self.expression.parts, made)
+        part = self._add(node, last.op, result, last.operands)
+        part.called, part.made_of = name, last.text
+        return part
 
     def _check_size(self, node: ast.expr, shapes: list[tuple[int, ...]]) -> None:
         """What broadcasting would make of small arrays must be small, too."""

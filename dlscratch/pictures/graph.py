@@ -13,6 +13,7 @@ import numpy as np
 from dlscratch.autograd import Tensor
 from dlscratch.autograd.watching import nodes_of
 from dlscratch.nn import Layer, Residual, Sequential
+from dlscratch.pictures.text import counted, times
 from dlscratch.pictures.tree import Branch
 
 Shape = tuple[int, ...]
@@ -41,7 +42,7 @@ class Block:
     @property
     def title(self) -> str:
         """`conv2d`, or `residual (3 layers)` where they are folded away."""
-        return f"{self.kind} ({_counted(self.hidden, 'layer')})" if self.hidden else self.kind
+        return f"{self.kind} ({counted(self.hidden, 'layer')})" if self.hidden else self.kind
 
     @property
     def details(self) -> str:
@@ -52,7 +53,7 @@ class Block:
     @property
     def count(self) -> str:
         """`1,280 parameters`; empty for none."""
-        return _counted(self.parameters, "parameter") if self.parameters else ""
+        return counted(self.parameters, "parameter") if self.parameters else ""
 
     def all(self) -> Iterator[Block]:
         """This block and all inside it, in order."""
@@ -78,7 +79,7 @@ class Graph:
         """How many layers and parameters, and from what shape to what."""
         leaves = sum(block.hidden or (not block.inside) for block in self.root.all() if block is not self.root)
         sizes = f"{times(self.root.input_shape)} → {times(self.root.output_shape)}"
-        return f"{_counted(leaves, 'layer')}, {_counted(self.root.parameters, 'parameter')}, {sizes}"
+        return f"{counted(leaves, 'layer')}, {counted(self.root.parameters, 'parameter')}, {sizes}"
 
     def folded(self, depth: int | None) -> Graph:
         """The graph with the containers closed that stand in `depth` others (None: all open)."""
@@ -215,15 +216,6 @@ def _quoted(text: str) -> str:
     r"""Text as dot has it: `"` and `\` with a backslash, line ends as \n."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-def times(shape: Shape) -> str:
-    """`16×28×28`; `1` for a single number."""
-    return "×".join(map(str, shape)) or "1"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _plain(value: Any) -> str:

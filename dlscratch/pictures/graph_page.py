@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dlscratch.pictures.graph import Block, Direction, Graph, times
+from dlscratch.pictures.graph import Block, Direction, Graph
 from dlscratch.pictures.graph_svg import FAMILIES
 from dlscratch.pictures.markup import Html, join, tag
 from dlscratch.pictures.offline import page
+from dlscratch.pictures.text import times
 
 MANY = 40  # in a model of more layers, groups begin folded
 

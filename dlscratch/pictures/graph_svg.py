@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
-from dlscratch.pictures.graph import Block, Direction, Graph, times
+from dlscratch.pictures.graph import Block, Direction, Graph
 from dlscratch.pictures.graph_layout import EDGE, GAP, HEAD, LANE, PLUS, Chain, Frame, Item, Point, name_of, whole
 from dlscratch.pictures.markup import Html, tag
-from dlscratch.pictures.svg import LINE, cut, line, picture, width_of, words
+from dlscratch.pictures.svg import LINE, line, picture, width_of, words
+from dlscratch.pictures.text import cut, times
 
 LETTERS = 28  # the longest line in a box
 PADDING = 12.0

@@ -32,7 +32,11 @@ class Layout(NamedTuple):
     measured: bool
 
 
-def lay_out(x: Array, method: Method = "pca", seed: int = 0, tell: Tell = lambda phase, share: None) -> Layout:
+def silent(phase: str, share: float | None) -> None:
+    """For whoever does not want to hear."""
+
+
+def lay_out(x: Array, method: Method = "pca", seed: int = 0, tell: Tell = silent) -> Layout:
     """A place in the plane for each row of x (V, D); `tell` hears the phase and, where it is known, the share done."""
     if method not in LAYOUTS:
         raise UsageError(f'no projection "{method}"; there are {", ".join(LAYOUTS)}')

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dlscratch.pictures.colours import COLOURS
 from dlscratch.pictures.embedding_map import EmbeddingMap
 from dlscratch.pictures.layouts import Tell
 from dlscratch.pictures.offline import page
@@ -36,6 +37,7 @@ def _document(shown: EmbeddingMap, tell: Tell) -> dict[str, Any]:
         "positions": base64_text(shown.layout.positions.astype("<f4")),
         "clusters": base64_text(shown.clusters.astype(np.uint8)),
         "clusterNames": shown.cluster_names,
+        "colours": COLOURS,
         "spaces": _spaces(shown, tell),
         "change": _change(shown),
     }

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import html
 import json
-import re
 from collections.abc import Iterable
 from typing import Any
 
-HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # controls, and what turns text around
+from dlscratch.pictures.text import harmless
+
 VOID = ("br", "img", "meta")  # elements without an end
 
 
@@ -23,9 +23,7 @@ class Html(str):
 
 def escape(value: object) -> Html:
     """Markup that shows a value as text, with characters that nobody could see written out."""
-    if isinstance(value, Html):
-        return value
-    return Html(html.escape(HIDDEN.sub(lambda found: found.group().encode("unicode_escape").decode(), str(value))))
+    return value if isinstance(value, Html) else Html(html.escape(harmless(value)))
 
 
 def join(parts: Iterable[object]) -> Html:

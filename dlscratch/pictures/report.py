@@ -16,6 +16,7 @@ from dlscratch.pictures.markup import Html, join, tag
 from dlscratch.pictures.offline import page
 from dlscratch.pictures.report_results import answers, mistakes
 from dlscratch.pictures.tensors import Histogram
+from dlscratch.pictures.text import counted, times
 
 MOST_LAYERS = 40  # in a graph whose containers are unfolded
 
@@ -62,7 +63,7 @@ def _summary(document: Document) -> Html:
     """What was trained on what, and how well it does."""
     classes = document["classes"]
     what = f"one of {len(classes)} classes" if classes else "a number"
-    inputs = "×".join(map(str, document["data"]["inputs"]))
+    inputs = times(document["data"]["inputs"])
     rows = ", ".join(f"{count:,} for {_PURPOSES[name]}" for name, count in document["data"]["rows"].items())
     layers = [layer["kind"] for layer in document["model"]["layers"]]
     named = " → ".join(layers) if len(layers) <= 8 else f"{len(layers)} layers"
@@ -86,7 +87,7 @@ _ROWS = {"test": "test rows", "validation": "validation rows", "train": "trainin
 
 def _training(document: Document) -> str:
     run, best = document["run"], document["best_epoch"]
-    said = f"Trained for {len(document['epochs'])} epochs"
+    said = f"Trained for {counted(len(document['epochs']), 'epoch')}"
     said += f" in {run['seconds']:,.3g} s" if "seconds" in run else ""
     said += f"; the model is that of epoch {best}, the best one" if best else ""
     ended = run.get("status", "finished")
@@ -116,7 +117,7 @@ def _model(document: Document) -> Html:
     """The layers as a picture, and as a table."""
     model = document["model"]
     rows = [
-        (layer["path"], layer["kind"], "×".join(map(str, layer["output_shape"])) or "1", layer["parameters"])
+        (layer["path"], layer["kind"], times(layer["output_shape"]), layer["parameters"])
         for layer in model["layers"]
     ]
     layers = parts.table(("layer", "kind", "output of an example", "parameters"), rows, "Layers, first to last")
@@ -138,7 +139,7 @@ def _histograms(document: Document) -> Html:
 
 
 def _histogram(name: str, found: Histogram) -> Html:
-    count = tag("span", f"{sum(found.counts):,} finite values{found.notes}", class_="note")
+    count = tag("span", found.title, class_="note")
     title = join([parts.text(name), " ", count])
     rows = [*zip(found.edges[:-1], found.edges[1:], found.counts, strict=True)]
     extra = [(kind, kind, n) for kind, n in (("NaN", found.nan), ("Inf", found.inf)) if n]

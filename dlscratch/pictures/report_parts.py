@@ -67,8 +67,8 @@ def figure(title: object, picture: Html, numbers: Html, *notes: object) -> Html:
 
 
 def legend(names: Sequence[str]) -> Html:
-    """What each line is, with a piece of it."""
-    lines = (tag("path", class_=f"line line-{number}", d="M1 6H27") for number, _ in enumerate(names))
+    """What each line is, with a piece of it; its name is also the class that draws it."""
+    lines = (tag("path", class_=f"line {name}", d="M1 6H27") for name in names)
     pieces = (tag("svg", line, viewBox="0 0 28 12", aria_hidden="true") for line in lines)
     return tag("ul", *(tag("li", *entry) for entry in zip(pieces, names, strict=True)), class_="legend")
 

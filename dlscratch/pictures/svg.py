@@ -1,7 +1,7 @@
 """What our SVG pictures share: the frame with its title, the colours for light and dark, and text in boxes.
 
-Letters are of one width, so that a text's width is known without a browser. Colours are those of Okabe and Ito (2008),
-which colour-blind readers can tell apart; no meaning hangs on a colour alone.
+Letters are of one width, so that a text's width is known without a browser. Colour-blind readers can tell the colours
+apart (a test reckons what they see), and no meaning hangs on a colour alone.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ MARGIN = 24.0
 
 STYLE = """
 svg { --paper: #ffffff; --ink: #1b1f24; --soft: #57606a; --line: #8c959f; --box: #f6f8fa; --flow: #b34700;
-  --weights: #0072b2; --normalization: #b0508a; --activation: #d98c00; --other: #6e7781; --group: #8c959f22;
+  --weights: #0072b2; --normalization: #9048f0; --activation: #d98c00; --other: #6e7781; --group: #8c959f22;
   font: 12px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 @media (prefers-color-scheme: dark) {
   svg { --paper: #14181d; --ink: #e6edf3; --soft: #9da7b3; --line: #6e7781; --box: #20262d; --flow: #ff9e5e;
-    --weights: #56b4e9; --normalization: #e29ac4; --activation: #f0b429; --other: #9da7b3; --group: #8c959f1c; }
+    --weights: #56b4e9; --normalization: #b388ff; --activation: #f0b429; --other: #9da7b3; --group: #8c959f1c; }
 }
 .paper { fill: var(--paper); }
 text { fill: var(--ink); white-space: pre; paint-order: stroke; stroke: var(--paper); stroke-width: 3px; }
@@ -55,7 +55,8 @@ def picture(width: float, height: float, title: str, description: str, *content:
         tag("g", *content, transform=f"translate({MARGIN:g} {MARGIN + 28:g})"),
         xmlns="http://www.w3.org/2000/svg",
         role="img",
-        aria_labelledby="title description",
+        aria_labelledby="title",
+        aria_describedby="description",
         viewBox=f"0 0 {width:.0f} {height:.0f}",
         width=f"{width:.0f}",
         height=f"{height:.0f}",
@@ -86,8 +87,3 @@ def line(points: Iterable[tuple[float, float]], class_: str = "edge", tip: str |
 def width_of(text: str) -> float:
     """The pixels that a text takes."""
     return len(text) * LETTER
-
-
-def cut(text: str, letters: int) -> str:
-    """A text of at most so many letters."""
-    return text if len(text) <= letters else text[: letters - 1] + "…"

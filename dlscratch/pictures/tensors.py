@@ -5,18 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from dlscratch.backend import Array
-from dlscratch.pictures.curves import COLOURS, matplotlib, save
+from dlscratch.pictures.colours import COLOURS
+from dlscratch.pictures.figures import drawable, image
+from dlscratch.pictures.text import counted, cut, times
 
 BINS = 40
 MOST_PIXELS = 1000  # of a heat map, along each side
 MOST_FILTERS = 256
+LONGEST_NAME = 40  # letters of an array's name in a title
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,11 @@ class Histogram:
     inf: int
 
     @property
-    def notes(self) -> str:
-        """`, NaN 3, Inf 1` where there are any."""
-        return "".join(f", {name} {count:,}" for name, count in (("NaN", self.nan), ("Inf", self.inf)) if count)
+    def title(self) -> str:
+        """`640 finite values, NaN 3, Inf 1`: the last two where there are any."""
+        others = {"NaN": self.nan, "Inf": self.inf}
+        notes = (f", {name} {count:,}" for name, count in others.items() if count)
+        return "".join([counted(sum(self.counts), "finite value"), *notes])
 
 
 def histogram(array: Array) -> Histogram:
@@ -65,78 +70,109 @@ def histograms_json(found: Mapping[str, Histogram]) -> dict[str, Any]:
 
 def histograms_csv(found: Mapping[str, Histogram]) -> str:
     """The histograms as CSV, a line a bin; NaN and Inf have lines of their own."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["array", "from", "to", "count"])
+    lines: list[list[object]] = []
     for name, each in found.items():
-        for low, high, count in zip(each.edges[:-1], each.edges[1:], each.counts, strict=True):
-            writer.writerow([name, low, high, count])
-        writer.writerows([name, kind, kind, count] for kind, count in (("nan", each.nan), ("inf", each.inf)) if count)
-    return text.getvalue()
+        bins = zip(each.edges[:-1], each.edges[1:], each.counts, strict=True)
+        lines += [[name, low, high, count] for low, high, count in bins]
+        lines += [[name, kind, kind, count] for kind, count in (("nan", each.nan), ("inf", each.inf)) if count]
+    return _table(["array", "from", "to", "count"], lines)
 
 
-def heat_map(array: Array) -> tuple[Array, int, int] | None:
-    """A matrix of floats as at most MOST_PIXELS a side, and how many rows and columns a pixel is the mean of."""
+@dataclass(frozen=True)
+class HeatMap:
+    """A matrix of `shape` as pixels, each the mean of `down` rows and `across` columns."""
+
+    shape: tuple[int, ...]
+    pixels: Array
+    down: int
+    across: int
+
+    def csv(self) -> str:
+        """The pixels as CSV: a line for each of their rows, after the number of its first row in the matrix."""
+        rows, columns = range(0, self.shape[0], self.down), range(0, self.shape[1], self.across)
+        lines = zip(rows, self.pixels.tolist(), strict=True)
+        return _table(["row", *columns], ([row, *map(_figure, values)] for row, values in lines))
+
+
+def heat_map(array: Array) -> HeatMap | None:
+    """The heat map of a matrix of floats, of at most MOST_PIXELS a side; None for other arrays."""
     if array.ndim != 2 or array.dtype.kind != "f" or min(array.shape) < 2:
         return None
     down, across = (math.ceil(size / MOST_PIXELS) for size in array.shape)
-    if (down, across) == (1, 1):
-        return array.astype(np.float64), 1, 1
     rows = np.add.reduceat(array, range(0, array.shape[0], down), axis=0, dtype=np.float64)
     sums = np.add.reduceat(rows, range(0, array.shape[1], across), axis=1)
     heights, widths = (np.diff([*range(0, n, k), n]) for n, k in zip(array.shape, (down, across), strict=True))
-    return sums / np.outer(heights, widths), down, across
+    return HeatMap(array.shape, sums / np.outer(heights, widths), down, across)
 
 
-def draw_histogram(name: str, found: Histogram, file: IO[bytes], kind: str = "png") -> None:
+def filters_csv(filters: Array) -> str:
+    """The filters that `draw_filters` shows as CSV, a line a pixel."""
+    shown = filters[:MOST_FILTERS]
+    channels = ["weight"] if filters.ndim == 3 else ["red", "green", "blue"]
+    pixels = shown.reshape(-1, len(channels)).tolist()
+    places = np.ndindex(shown.shape[:3])
+    lines = ([*place, *map(_figure, values)] for place, values in zip(places, pixels, strict=True))
+    return _table(["filter", "row", "column", *channels], lines)
+
+
+def _table(columns: Iterable[object], lines: Iterable[Iterable[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def _figure(value: float) -> str:
+    """Nine digits: a float32 reads back exactly."""
+    return f"{value:.9g}"
+
+
+def draw_histogram(name: str, found: Histogram, kind: str = "png") -> bytes:
     """A histogram as an image."""
-    figure_class, context = matplotlib()
-    with context:
-        figure = figure_class(figsize=(6.4, 4.0), layout="constrained")
-        axes = figure.add_subplot()
+    title = f"{_short(name)}: {found.title}"
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot(title=title, xlabel="value", ylabel="values in a bin (count)")
         if found.counts:
             axes.stairs(found.counts, found.edges, fill=True, color=COLOURS[0])
-        count = f"{sum(found.counts):,} finite values{found.notes}"
-        axes.set(title=f"{_short(name)}: {count}", xlabel="value", ylabel="values in a bin (count)")
-        save(figure, file, kind)
+
+    return image(kind, (6.4, 4.0), title, paint)
 
 
-def draw_heat_map(name: str, array: Array, file: IO[bytes], kind: str = "png") -> None:
+def draw_heat_map(name: str, found: HeatMap, kind: str = "png") -> bytes:
     """A weight matrix as an image: blue below zero, white at zero, red above; grey is not finite."""
-    found = heat_map(array)
-    assert found is not None
-    pixels, down, across = found
-    figure_class, context = matplotlib()
-    with context:
-        figure = figure_class(figsize=(6.4, 4.8), layout="constrained")
-        axes = figure.add_subplot()
-        axes.set_facecolor("0.6")
-        extent = (-0.5, array.shape[1] - 0.5, array.shape[0] - 0.5, -0.5)
-        shown = axes.imshow(pixels, "RdBu_r", aspect="auto", extent=extent, interpolation="nearest", **_limits(pixels))
-        note = f"; a pixel is the mean of {down}×{across}" if down * across > 1 else ""
-        axes.set(title=f"{_short(name)}, {array.shape[0]}×{array.shape[1]}{note}", xlabel="column", ylabel="row")
+    height, width = found.shape
+    note = f"; a pixel is the mean of {found.down}×{found.across}" if found.down * found.across > 1 else ""
+    title = f"{_short(name)}, {times(found.shape)}{note}"
+    place = {"aspect": "auto", "extent": (-0.5, width - 0.5, height - 0.5, -0.5), "interpolation": "nearest"}
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot(title=title, xlabel="column", ylabel="row", facecolor="0.6")
+        shown = axes.imshow(found.pixels, "RdBu_r", **place, **_limits(found.pixels))
         figure.colorbar(shown, label="value")
-        save(figure, file, kind)
+
+    return image(kind, (6.4, 4.8), title, paint)
 
 
-def draw_filters(name: str, filters: Array, file: IO[bytes], kind: str = "png") -> None:
+def draw_filters(name: str, filters: Array, kind: str = "png") -> bytes:
     """Filters (N, H, W) or, of colours, (N, H, W, 3) as a grid, all on one scale around zero."""
     shown = filters[:MOST_FILTERS].astype(np.float64)
     limits, picture = _limits(shown), mosaic(shown)
-    if filters.ndim == 4:  # zero is grey
-        picture = np.clip(picture / (2 * limits["vmax"]) + 0.5, 0, 1)
-    figure_class, context = matplotlib()
-    with context:
-        figure = figure_class(figsize=(7.2, 6.4), layout="constrained")
-        axes = figure.add_subplot(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        image = axes.imshow(np.nan_to_num(picture, nan=1) if filters.ndim == 4 else picture, "RdBu_r", **limits)
-        of = f" of {len(filters):,}" if len(filters) > len(shown) else ""
-        axes.set(title=f"{_short(name)}: {len(shown)}{of} filters of {'×'.join(map(str, filters.shape[1:3]))} pixels")
+    of = f" of {len(filters):,}" if len(filters) > len(shown) else ""
+    title = f"{_short(name)}: {len(shown)}{of} filters of {times(filters.shape[1:3])} pixels"
+    if filters.ndim == 4:  # zero is grey, and what is between the filters white
+        picture = np.nan_to_num(np.clip(picture / (2 * limits["vmax"]) + 0.5, 0, 1), nan=1)
+
+    def paint(figure: Any) -> None:
+        axes = figure.add_subplot(title=title, xticks=[], yticks=[])
         axes.set(xlabel=f"filters 0 to {len(shown) - 1}, line by line (pixels)")
+        axes.spines[:].set_visible(False)
+        grid = axes.imshow(picture, "RdBu_r", **limits)
         if filters.ndim == 3:
-            figure.colorbar(image, label="weight", shrink=0.8)
-        save(figure, file, kind)
+            figure.colorbar(grid, label="weight", shrink=0.8)
+
+    return image(kind, (7.2, 6.4), title, paint)
 
 
 def mosaic(filters: Array) -> Array:
@@ -158,6 +194,5 @@ def _limits(values: Array) -> dict[str, float]:
     return {"vmin": -limit, "vmax": limit}
 
 
-def _short(name: str, most: int = 40) -> str:
-    printable = "".join(c if c.isprintable() else "�" for c in name)
-    return printable if len(printable) <= most else f"{printable[: most - 1]}…"
+def _short(name: str) -> str:
+    return cut(drawable(name), LONGEST_NAME)

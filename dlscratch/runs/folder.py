@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -18,12 +19,13 @@ import numpy as np
 
 from dlscratch import backend
 from dlscratch._version import __version__
-from dlscratch.checkpoint import write_text
+from dlscratch.checkpoint import make_folder, write_text
 from dlscratch.errors import CheckpointError, OutputError, UsageError
 
-FILES = ("config.yaml", "run.json", "metrics.jsonl", "best.npz", "last.npz")
+FILES = ("last.npz", "best.npz", "metrics.jsonl", "config.yaml", "run.json")
 VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
-ALL = (*FILES, VECTORS)
+BLACK_BOX = "blackbox.npz"  # of a run that diverged
+ALL = (BLACK_BOX, VECTORS, *FILES)  # in the order in which they can go: run.json tells that the folder is a run's
 _LOCKS: dict[int, int] = {}  # the folders (by inode) that this process has locked, and the open descriptors
 
 
@@ -32,8 +34,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config, self.run, self.metrics, self.best, self.last = (path / name for name in FILES)
-        self.vectors = path / VECTORS
+        self.last, self.best, self.metrics, self.config, self.run = (path / name for name in FILES)
+        self.vectors, self.black_box = path / VECTORS, path / BLACK_BOX
 
     @property
     def holds_a_run(self) -> bool:
@@ -44,7 +46,7 @@ class RunFolder:
         """Make the folder, empty of runs; UsageError if it holds one, unless it may be removed (`force`)."""
         self.check(force=force)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self.lock()
             self.clear()
         except OSError as error:
@@ -80,9 +82,9 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
         self.sweep()
 
-    def sweep(self) -> None:
-        """Remove what a process left that was killed while it wrote one of the files."""
-        for name in ALL:
+    def sweep(self, *names: str) -> None:
+        """Remove what a process left that was killed while it wrote one of the files, or one of these."""
+        for name in (*ALL, *names):
             for rest in self.path.glob(f".{name}.*.tmp"):
                 rest.unlink(missing_ok=True)
 
@@ -99,6 +101,10 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{self.run}: cannot be read: {error}") from error
         return facts if isinstance(facts, dict) else {}
+
+    def digests(self, *names: str) -> dict[str, str]:
+        """The SHA-256 of those of the files that are there."""
+        return {name: file_digest(self.path / name) for name in names if (self.path / name).exists()}
 
     def append_metrics(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Add lines to metrics.jsonl and sync it; OutputError if the disk is full."""
@@ -121,10 +127,10 @@ class RunFolder:
                     break
         return lines
 
-    def rewind_metrics(self, epochs: int) -> None:
-        """Keep the lines of the first `epochs` epochs: later ones will be written again."""
-        kept = [line for line in self.read_metrics() if line.get("epoch", 0) <= epochs]
-        write_text(self.metrics, "".join(map(_line, kept)))
+    def rewind_metrics(self, epochs: int, unwritten: Iterable[Mapping[str, Any]] = ()) -> None:
+        """Keep the lines of the first `epochs` epochs, with those that were still to be written; others come again."""
+        lines = {line["epoch"]: line for line in (*unwritten, *self.read_metrics()) if line.get("epoch", 0) <= epochs}
+        write_text(self.metrics, "".join(map(_line, (lines[epoch] for epoch in sorted(lines)))))
 
 
 def _line(facts: Mapping[str, Any]) -> str:
@@ -142,6 +148,15 @@ def finite(value: Any) -> Any:
     return value
 
 
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file as it lies on the disk; CheckpointError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
 def clock(seconds: float) -> str:
     """A time as run.json holds it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
@@ -156,6 +171,17 @@ def environment() -> dict[str, Any]:
         "numpy": np.__version__,
         "blas": backend.blas_description(),
         "platform": platform.platform(),
+        "cpu": _cpu(),
         "processors": backend.cpu_count(),
         "command": shlex.join(["dlscratch" if program == "__main__.py" else program, *sys.argv[1:]]),
     }
+
+
+def _cpu() -> str:
+    """The processor's name, where the system tells it: BLAS chooses its kernels, and so its rounding, by it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import IO
 
 from dlscratch import checkpoint
 from dlscratch.backend import Array
-from dlscratch.checkpoint import atomic_write, write_text
+from dlscratch.checkpoint import atomic_write
 from dlscratch.pictures import tensors
 from dlscratch.pictures.images import image_shape
 from dlscratch.runs.trained import TrainedModel
@@ -23,43 +20,47 @@ LONGEST = 80  # characters of a tensor's name in a file's name
 def plot_tensors(path: str | os.PathLike[str], folder: Path) -> list[Path]:
     """Draw every tensor of an .npz file: histograms, heat maps of matrices, filters of a model's first layer.
 
-    histograms.json and histograms.csv hold the numbers. CheckpointError: damaged. MissingExtraError: no matplotlib.
+    Each heat map and grid of filters has its numbers in a .csv of its name beside it; histograms.json and
+    histograms.csv hold those of the histograms. CheckpointError: damaged. MissingExtraError: no matplotlib.
     """
     arrays, metadata = checkpoint.load_any(path)
     found = tensors.histograms(arrays)
-    document = json.dumps(tensors.histograms_json(found), ensure_ascii=False, indent=1) + "\n"
     written = _Files(folder)
     for name, histogram in found.items():
-        written.draw("histogram", name, partial(tensors.draw_histogram, name, histogram))
-        if tensors.heat_map(arrays[name]) is not None:
-            written.draw("heatmap", name, partial(tensors.draw_heat_map, name, arrays[name]))
+        written.draw("histogram", name, tensors.draw_histogram(name, histogram))
+        heat_map = tensors.heat_map(arrays[name])
+        if heat_map is not None:
+            written.draw("heatmap", name, tensors.draw_heat_map(name, heat_map), heat_map.csv())
     if metadata is not None and metadata.get("kind") == "model":
         filters = first_filters(TrainedModel.load(path))
         if filters is not None:
-            written.draw("filters", filters[0], partial(tensors.draw_filters, *filters))
-    written.write("histograms.json", document)
-    written.write("histograms.csv", tensors.histograms_csv(found))
+            written.draw("filters", filters[0], tensors.draw_filters(*filters), tensors.filters_csv(filters[1]))
+    document = json.dumps(tensors.histograms_json(found), ensure_ascii=False, indent=1) + "\n"
+    written.write("histograms.json", document.encode(errors="backslashreplace"))
+    written.write("histograms.csv", tensors.histograms_csv(found).encode(errors="backslashreplace"))
     return written.paths
 
 
 class _Files:
-    """Pictures of a folder, each under a name of its own that is safe on any disk."""
+    """Files of a folder, each under a name of its own that is safe on any disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.paths: list[Path] = []
         self._taken: set[str] = set()
 
-    def draw(self, kind: str, tensor: str, drawn: Callable[[IO[bytes]], None]) -> None:
-        """One picture, `kind-tensor.png`."""
-        self.paths.append(self.folder / f"{self._free(f'{kind}-{safe_name(tensor)}')}.png")
-        with atomic_write(self.paths[-1]) as file:
-            drawn(file)
+    def draw(self, kind: str, tensor: str, picture: bytes, numbers: str = "") -> None:
+        """One picture, `kind-tensor.png`, and its numbers."""
+        stem = self._free(f"{kind}-{safe_name(tensor)}")
+        self.write(f"{stem}.png", picture)
+        if numbers:
+            self.write(f"{stem}.csv", numbers.encode())
 
-    def write(self, name: str, text: str) -> None:
-        """A file of text."""
+    def write(self, name: str, content: bytes) -> None:
+        """One file."""
         self.paths.append(self.folder / name)
-        write_text(self.paths[-1], text)
+        with atomic_write(self.paths[-1]) as file:
+            file.write(content)
 
     def _free(self, stem: str) -> str:
         """The stem, with a number where another has it (but for the case of its letters, which some disks ignore)."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ from dlscratch.config.positions import to_yaml
 from dlscratch.config.schema import effective
 from dlscratch.datasets import Batches, Part
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
-from dlscratch.nn.sequential import multiplications
+from dlscratch.nn.sequential import blas_threads
 from dlscratch.runs.folder import RunFolder, clock, environment
 from dlscratch.runs.stored_config import differences, rebased
 from dlscratch.runs.trained import BATCH, TrainedModel, evaluate_part
 from dlscratch.training import Epoch, Step, TrainingState, fit
 
-LEAST_SHARED = 4_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
-SAVE_SECONDS = 0.5  # syncing a file takes milliseconds: epochs that are over in less are saved together
+SAVE_SECONDS = 2.0  # a save takes some 20 ms, most of it waiting for the disk: 1% of the time
+SAVE_MINUTES = 10.0  # between two saves inside an epoch, where the config has no checkpoint_every
 
 
 class Run:
@@ -74,29 +75,28 @@ class Run:
     def resume(cls, experiment: Experiment, path: Path) -> Run:
         """Go on from last.npz with the same bits as without the interruption; epochs may be raised.
 
-        UsageError: no run there, or another config. DataError: the data changed. CheckpointError: damaged.
+        A run that was killed before its first save begins anew. UsageError: no run there, or another config.
+        DataError: the data changed. CheckpointError: damaged.
         """
         folder = RunFolder(path)
-        if not folder.last.exists():
-            how = "anew with --force" if folder.holds_a_run else "the run without --resume"
-            raise UsageError(f"{folder.last}: there is nothing to resume; start {how}")
-        arrays, metadata = checkpoint.load(folder.last)
+        before = folder.read_run()
+        arrays, metadata = _saved(folder, before)
         try:
             _check_same(path, metadata, experiment)
-            run = cls(experiment, folder, _restored(experiment, arrays, metadata))
+            run = cls(experiment, folder, _restored(experiment, arrays, metadata) if arrays else TrainingState())
             run.model.facts["training"] = metadata["training"]
         except CheckpointError as error:
             raise CheckpointError(f"{folder.last}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"{folder.last}: the state of the training is damaged ({what})") from error
-        before = folder.read_run()
         run.facts |= {"started": before.get("started", run.facts["started"])}
         run.facts |= {"resumed": [*before.get("resumed", ()), clock(run.started)]}
-        run.idle = run.state.epoch >= experiment.config.training.epochs
+        run.idle = run.state.epoch >= experiment.config.training.epochs and before.get("status") == "finished"
         if not run.idle:
             folder.lock()
-            folder.rewind_metrics(run.state.epoch)
+            folder.sweep()
+            folder.rewind_metrics(run.state.epoch, metadata.get("lines", ()))
             run._begin()
         return run
 
@@ -106,16 +106,15 @@ class Run:
         self.folder.write_run({**self.facts, "status": "running"})  # first: a config.yaml alone is nobody's run
         write_text(self.folder.config, to_yaml(config))
 
-    @property
-    def threads(self) -> int | None:
-        """Threads of BLAS: what the config says; else one where a step is too small to be shared, and all (None)."""
+    def _computing(self) -> AbstractContextManager[None]:
+        """The threads that the config allows; BLAS has its part of them."""
         options = self.experiment.config.training
-        work = options.batch_size * multiplications(self.experiment.model)
-        return options.threads or (1 if work < LEAST_SHARED else None)
+        return backend.limit_threads(options.threads, blas_threads(self.experiment.model, options.batch_size))
 
     def train(self) -> Iterator[Step | Epoch]:
-        """Train to the end, and yield fit's records; the files are whole at any time, and at most half a second of
-        epochs behind. Whoever stops taking records calls `interrupted()`. DivergedError as `fit`'s.
+        """Train to the end, and yield fit's records; the files are whole at any time, at most two seconds
+        of epochs behind, and inside an epoch saved as `checkpoint_every` says. Whoever stops taking records calls
+        `interrupted()`. DivergedError as `fit`'s.
         """
         options, experiment = self.experiment.config.training, self.experiment
         validation = experiment.prepared.validation
@@ -135,17 +134,22 @@ class Run:
             seed=experiment.config.seed,
             state=self.state,
         )
-        with backend.limit_threads(self.threads):
+        with self._computing():
             try:
                 for record in records:
                     if isinstance(record, Epoch):
                         self._end_epoch(record)
+                    elif self._is_due(record):
+                        self.save()
                     yield record
                 self.save()
             except DivergedError as error:
+                from dlscratch.runs import blackbox
+
                 self.save()
+                error = blackbox.record(self.folder.black_box, experiment, self.state, error)
                 self._close("diverged", error=str(error))
-                raise
+                raise error from None
 
     def _batches(self, part: Part, size: int, *, shuffle: bool = False) -> Batches:
         part = replace(part, targets=self.experiment.objective.loss_targets(part.targets))
@@ -162,17 +166,32 @@ class Run:
         if time.monotonic() - self._saved >= SAVE_SECONDS:
             self.save()
 
+    def _is_due(self, record: Step) -> bool:
+        """Whether to save after this step, in the middle of an epoch."""
+        every = self.experiment.config.training.checkpoint_every
+        if every is not None and every.steps is not None:
+            return record.step % every.steps == 0
+        minutes = SAVE_MINUTES if every is None or every.minutes is None else every.minutes
+        return time.monotonic() - self._saved >= 60 * minutes
+
     def save(self) -> None:
-        """Bring metrics.jsonl, best.npz and last.npz up to date, in the order that a resume can rely on."""
-        self.folder.append_metrics(self._lines)
-        self._lines = []
+        """Bring best.npz, last.npz and metrics.jsonl up to date: in this order, so that the epochs that metrics.jsonl
+        tells of are safe. The lines that it lacks when this is cut short are in last.npz, too.
+        """
         if self._best is not None:
             checkpoint.save(self.folder.best, *self._best)
             self._best = None
+        arrays, metadata = self.contents()
+        checkpoint.save(self.folder.last, arrays, {**metadata, "lines": self._lines})
+        self.folder.append_metrics(self._lines)
+        self._lines = []
+        self._saved = time.monotonic()
+
+    def contents(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """The arrays and the metadata of last.npz, as of now: the model, the optimizer's state, the training's."""
         arrays, metadata = self.model.contents()
         optimizer = {f"optimizer/{name}": array for name, array in self.experiment.optimizer.state_dict().items()}
-        checkpoint.save(self.folder.last, {**arrays, **optimizer}, {**metadata, "state": self.state.state_dict()})
-        self._saved = time.monotonic()
+        return {**arrays, **optimizer}, {**metadata, "state": self.state.state_dict()}
 
     def interrupted(self) -> None:
         """Save everything for a --resume."""
@@ -180,10 +199,11 @@ class Run:
         self._close("interrupted")
 
     def _close(self, status: str, **more: Any) -> None:
-        """Write run.json for the last time."""
-        times = {"finished": clock(time.time()), "seconds": round(self.state.seconds, 3)}
+        """Write run.json for the last time, with the SHA-256 of the files that the run leaves."""
         if not self.idle:
-            self.folder.write_run({**self.facts, "status": status, **times, **more})
+            times = {"finished": clock(time.time()), "seconds": round(self.state.seconds, 3)}
+            digests = {"sha256": self.folder.digests("best.npz", "last.npz")}
+            self.folder.write_run({**self.facts, "status": status, **times, **digests, **more})
 
     def finish(self) -> dict[str, Any]:
         """The result: the best epoch's model on the validation and test rows; run.json keeps it."""
@@ -193,10 +213,21 @@ class Run:
         for name in ("validation", "test"):
             part = getattr(prepared, name)
             if part is not None:
-                with backend.limit_threads(self.threads):
+                with self._computing():
                     result[name] = evaluate_part(best.network, self.experiment.loss, part, self.experiment.objective)
         self._close("finished", result=result)
         return {"folder": os.fspath(self.folder.path), "model": os.fspath(self.folder.best), **result}
+
+
+def _saved(folder: RunFolder, before: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """What last.npz holds; no arrays where the run (`before` is its run.json) was killed before there was one."""
+    if folder.last.exists():
+        return checkpoint.load(folder.last)
+    match before:
+        case {"status": "running", "config": config, "seed": seed, "data": {"files": dict(files)}}:
+            return {}, {"config": config, "training": {"seed": seed, "data": list(files.values())}}
+    how = "anew with --force" if folder.holds_a_run else "the run without --resume"
+    raise UsageError(f"{folder.last}: there is nothing to resume; start {how}")
 
 
 def _check_same(path: Path, metadata: Mapping[str, Any], experiment: Experiment) -> None:

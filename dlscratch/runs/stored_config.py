@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-MAY_CHANGE = ("name", "training.epochs", "training.time_limit", "training.threads")
+MAY_CHANGE = (
+    *("name", "training.epochs", "training.time_limit", "training.threads"),
+    *("training.checkpoint_every.steps", "training.checkpoint_every.minutes"),
+)
 PATHS = ("path", "images", "labels")  # reader options that name files
 
 
 def rebased(config: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
     """The config with relative paths, which start at `base`, as seen from the run's folder."""
 
-    return _with_paths(config, lambda path: rebased_path(path, base, folder))
+    return with_paths(config, lambda path: rebased_path(path, base, folder))
 
 
 def rebased_path(path: str, base: Path, folder: Path) -> str:
@@ -26,7 +29,7 @@ def rebased_path(path: str, base: Path, folder: Path) -> str:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """One line for each value that differs, but for those that may: lengths of the run, and where the data lie."""
-    before, after = (dict(_leaves(_with_paths(config, lambda path: ""))) for config in (old, new))
+    before, after = (dict(leaves(with_paths(config, lambda path: ""))) for config in (old, new))
     return [
         f"{key}: {before.get(key, 'not set')} in the run, {after.get(key, 'not set')} now"
         for key in {**before, **after}
@@ -34,7 +37,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+def with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
     """The config with every path in it changed."""
 
     def changed(value: Any) -> Any:
@@ -51,13 +54,13 @@ def _with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict
     return {**config, "data": reader(config["data"]), **({"initial": initial} if initial else {})}
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a config by dotted path."""
-    if isinstance(value, Mapping):
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a config by dotted path; what holds none, such as the options of a relu, is a value itself."""
+    if isinstance(value, Mapping) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
+            yield from leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value:
         for index, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{index}]")
-    else:
+            yield from leaves(inner, f"{path}[{index}]")
+    elif path:
         yield path, value

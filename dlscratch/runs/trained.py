@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import io
 import os
@@ -129,7 +128,7 @@ class TrainedModel:
         return model
 
     def contents(self) -> tuple[dict[str, Array], dict[str, Any]]:
-        """The arrays and the metadata of the model's checkpoint: copies, as of now."""
+        """The arrays and the metadata of the model's checkpoint, as of now: copies of whatever training changes."""
         assert self.network.input_shape is not None
         own = {
             "kind": "model",
@@ -140,7 +139,7 @@ class TrainedModel:
             "loss": self.loss,
             "reader": self.reader,
         }
-        return self.network.state_dict(), {**own, **copy.deepcopy(self.facts)}
+        return self.network.state_dict(), {**own, **{key: dict(value) for key, value in self.facts.items()}}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model, atomically."""

@@ -27,6 +27,7 @@ from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageErr
 from dlscratch.nn.options import check_options
 from dlscratch.runs.folder import RunFolder, clock, environment
 from dlscratch.runs.stored_config import rebased_path
+from dlscratch.word2vec import encoding
 from dlscratch.word2vec.corpus import STDIN, Corpus
 from dlscratch.word2vec.encoding import FACTS, IDS, Encoded, encode
 from dlscratch.word2vec.plan import Plan, plan
@@ -107,14 +108,14 @@ class Word2VecRun:
         run.facts |= {"started": before.get("started"), "resumed": [*before.get("resumed", ()), clock(time.time())]}
         if before.get("status") == "finished" and run.folder.vectors.exists():
             run.result = before["result"]
+            run._tidy()  # if it was killed when it had only this to do
             return run
         run.folder.lock()
         run.folder.sweep()
         run._write_config()
         run._encode()
-        if run.folder.last.exists():
-            run._restore()
-        run.folder.rewind_metrics(run.trainer.epoch)
+        lines = run._restore() if run.folder.last.exists() else ()
+        run.folder.rewind_metrics(run.trainer.epoch, lines)
         return run
 
     def _begin(self, *, force: bool = False) -> None:
@@ -154,7 +155,8 @@ class Word2VecRun:
         self.trainer = OBJECTIVES[options.objective](self.encoded, options)
         self.seconds["encoding"] = time.monotonic() - begin
 
-    def _restore(self) -> None:
+    def _restore(self) -> list[dict[str, Any]]:
+        """Go back to what last.npz holds; the lines that metrics.jsonl may lack."""
         arrays, facts = checkpoint.load(self.folder.last)
         if facts.get("kind") != f"{KIND} state":
             raise CheckpointError(f"{self.folder.last}: expected the state of a word2vec run; {ANEW}")
@@ -162,6 +164,7 @@ class Word2VecRun:
             raise DataError(f"{self.folder.path}: the text is not that which the run began with; {ANEW}")
         try:
             self.trainer.restore(arrays, facts)
+            return [dict(line) for line in facts["lines"]]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"{self.folder.last}: the state of the training is damaged ({what})") from error
@@ -192,11 +195,13 @@ class Word2VecRun:
             self.save()
 
     def save(self) -> None:
-        """Bring metrics.jsonl and last.npz up to date, in the order that a resume can rely on."""
+        """Bring last.npz and metrics.jsonl up to date: in this order, so that the epochs that metrics.jsonl tells of
+        are safe. The lines that it lacks when this is cut short are in last.npz, too.
+        """
         begin = time.monotonic()
-        self._write_metrics()
         arrays, facts = self.trainer.state()
-        checkpoint.save(self.folder.last, arrays, {**facts, "kind": f"{KIND} state"})
+        checkpoint.save(self.folder.last, arrays, {**facts, "kind": f"{KIND} state", "lines": self._lines})
+        self._write_metrics()
         self._saved = time.monotonic()
         self._pause = (self._saved - begin) / SAVE_SHARE
 
@@ -217,14 +222,20 @@ class Word2VecRun:
     def finish(self) -> dict[str, Any]:
         """Write vectors.npz, and remove what only a resume needs; the result, which run.json keeps."""
         if self.result is None:
-            self._write_metrics()
             sha256 = self.trainer.save(self.folder.vectors, self.settings.run.input_only)
+            self._write_metrics()
             self.result = {**self._summary(), "sha256": sha256}
-            self._close("finished", corpus_sha256=self.encoded.fingerprint, result=self.result)
-            self.folder.last.unlink(missing_ok=True)
-            if not self.settings.run.keep_encoded:
-                self.encoded.remove()
+            digests = self.folder.digests("vectors.npz")
+            self._close("finished", corpus_sha256=self.encoded.fingerprint, sha256=digests, result=self.result)
+            self._tidy()
         return {"folder": os.fspath(self.folder.path), "vectors": os.fspath(self.folder.vectors), **self.result}
+
+    def _tidy(self) -> None:
+        """Remove what only a resume needs."""
+        self.folder.last.unlink(missing_ok=True)
+        if not self.settings.run.keep_encoded:
+            encoding.remove(self.folder.path)
+        self.folder.sweep(FACTS)
 
     def _summary(self) -> dict[str, Any]:
         last = self.folder.read_metrics()[-1]
@@ -277,4 +288,4 @@ def abandon(path: Path) -> None:
     unfinished = [path / f".{IDS}.tmp", *([] if (path / FACTS).exists() else [path / IDS])]
     for file in unfinished:
         file.unlink(missing_ok=True)
-    RunFolder(path).sweep()
+    RunFolder(path).sweep(FACTS)

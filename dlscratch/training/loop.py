@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 
 from dlscratch.autograd import wrap
-from dlscratch.backend import Array, generator
+from dlscratch.backend import Array, generator, keep_memory
 from dlscratch.errors import DivergedError, UsageError
 from dlscratch.nn import Layer, Loss
 from dlscratch.optim import Constant, Optimizer, Schedule, clip_grad_value_
@@ -99,6 +99,7 @@ def fit(
         watch=early_stopping or EarlyStopping(patience=None), restore_best=restore_best,
         time_limit=math.inf if time_limit is None else time_limit, seed=seed, state=state or TrainingState(),
     )  # fmt: skip
+    keep_memory()
     return run.records()
 
 
@@ -146,7 +147,11 @@ class _Run:
         state = self.state
         self.clock = time.perf_counter()
         for x, y in self.train.epoch(state.epoch, start=state.batch):
-            step = self._step(x, y)
+            try:
+                step = self._step(x, y)
+            except DivergedError as error:
+                error.batch = x, y
+                raise
             self._tick()
             yield step
             if state.seconds >= self.time_limit and state.batch < len(self.train):

@@ -12,6 +12,7 @@ and cut once, even from stdin, and memory holds the different shapes but never t
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from dlscratch import checkpoint
 from dlscratch.backend import Array
 from dlscratch.errors import CheckpointError, OutputError
 from dlscratch.word2vec.corpus import Corpus
-from dlscratch.word2vec.crew import prefetch
+from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.tokens import END, Shape, Tokenizer
 from dlscratch.word2vec.vocabulary import Selection, Vocabulary
 
@@ -69,11 +70,6 @@ class Encoded:
     def read(self, start: int, count: int) -> Array:
         """Ids from a place on. Plain reading: the pages of a memory map would count as memory of this process."""
         return np.fromfile(self.folder / IDS, self.dtype, count, offset=start * self.dtype.itemsize)
-
-    def remove(self) -> None:
-        """Delete the files."""
-        for name in (FACTS, IDS):
-            _forget(self.folder / name)
 
 
 def id_dtype(words: int) -> np.dtype[Any]:
@@ -191,6 +187,8 @@ def _translate(source: Path, target: Path, lookup: Lookup, ends: int) -> dict[st
             sentences, last = sentences + int(end.sum()), ids[-1] if len(ids) else last
         rest = np.concatenate([*held_out, np.empty(0, lookup.flat.dtype)])
         file.write(rest.tobytes())
+        file.flush()
+        os.fsync(file.fileno())  # before corpus.npz says that they are whole
     if len(rest) > MOST_HELD_OUT * (training + len(rest)):
         training, rest = training + len(rest), rest[:0]
     return {"training": training, "held_out": len(rest), "sentences": sentences}
@@ -229,6 +227,12 @@ def _save(encoded: Encoded) -> None:
     names = ("training", "held_out", "fingerprint", "recipe")
     facts = {name: getattr(encoded, name) for name in names}
     checkpoint.save(encoded.folder / FACTS, arrays, {"kind": KIND, **facts, "report": asdict(encoded.report)})
+
+
+def remove(folder: Path) -> None:
+    """Delete the files of the encoded corpus in a folder."""
+    for name in (FACTS, IDS):
+        _forget(folder / name)
 
 
 def load(folder: Path) -> Encoded | None:

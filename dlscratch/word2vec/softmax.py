@@ -16,7 +16,7 @@ from dlscratch import nn, optim
 from dlscratch.autograd import Tensor, no_grad
 from dlscratch.backend import Array
 from dlscratch.word2vec.blocks import Step
-from dlscratch.word2vec.crew import Crew
+from dlscratch.crew import Crew
 from dlscratch.word2vec.encoding import Encoded
 from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.trainer import Trainer

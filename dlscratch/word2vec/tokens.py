@@ -23,8 +23,8 @@ MARKS = (0x0300, 0x20000)  # where Unicode has combining marks that are written 
 # Signs that would glue words together into one shape, "said—then": a sign that is missing here only costs time.
 GLUE = [sign.encode() for sign in "—–“”„«»…\u00a0\u2028。、，"]
 SENTENCE_END = re.compile(
-    rb"(?:[.!?]|\xe2\x80\xa6)+"  # full stops and such, and an ellipsis,
-    rb"(?:[\"')\]*_]|\xe2\x80[\x99\x9d]|\xc2\xbb)*"  # with what closes quotations and brackets,
+    rb"(?<![.!?])(?<!\xe2\x80\xa6)(?:[.!?]|\xe2\x80\xa6)++"  # full stops and such, and an ellipsis, all of them,
+    rb"(?:[\"')\]*_]|\xe2\x80[\x99\x9d]|\xc2\xbb)*+"  # with what closes quotations and brackets,
     rb"(?=\s|$)"  # where a blank follows;
     rb"|(?:\xe3\x80\x82|\xef\xbc[\x81\x9f])+"  # full stops of Chinese and Japanese;
     rb"|(?:^|\n)[ \t\r]*(?=\n)"  # empty lines

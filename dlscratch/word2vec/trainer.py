@@ -22,7 +22,8 @@ from dlscratch.backend import Array, generator, limit_threads
 from dlscratch.checkpoint import sha256
 from dlscratch.errors import CheckpointError, DivergedError
 from dlscratch.word2vec.blocks import Blocks, Step
-from dlscratch.word2vec.crew import Crew, Job, prefetch
+from dlscratch.crew import Crew, Job
+from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.encoding import Encoded
 from dlscratch.word2vec.formats.arrays import write_npz
 from dlscratch.word2vec.formats.table import Table

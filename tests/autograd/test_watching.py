@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dlscratch.autograd import Tensor, ops
-from dlscratch.autograd.watching import nodes_of, origin, watched_backward
+from dlscratch.autograd.watching import nodes_of, origin, watched_backward, watched_ops
 from dlscratch.errors import GradientError
 
 
@@ -50,6 +50,27 @@ def test_the_rules_are_back_in_place_afterwards() -> None:
     with pytest.raises(GradientError, match="changed in place"):
         watched_backward(result)
     assert {node.number: node.rules for node in nodes_of(result)} == before
+
+
+def test_whatever_computes_meanwhile_is_told_of() -> None:
+    x, b, result = reused()
+    result.backward()
+    plain, names = [np.array(leaf.grad) for leaf in (x, b)], sorted(node.name for node in nodes_of(result))
+    made, flows = [], []
+    with watched_ops(lambda node, value, operands: made.append((node, value, operands)), flows.append):
+        x, b, result = reused()
+        result.backward()
+    for leaf, expected in zip((x, b), plain, strict=True):
+        np.testing.assert_array_equal(leaf.grad, expected)
+        parts = [flow.part for flow in flows if flow.source is leaf]
+        np.testing.assert_array_equal(expected, sum(parts[1:], parts[0]))
+    assert sorted(node.name for node, _, _ in made) == names
+    node, value, operands = made[0]
+    assert (node.name, operands) == ("Mul", (x, b))
+    np.testing.assert_array_equal(value, x.data * b.data)
+    assert made[-1][1] == result.data
+    x + b
+    assert len(made) == len(names)
 
 
 def test_the_origin_of_a_leaf_is_itself() -> None:

@@ -258,13 +258,11 @@ def limited(folder: Path, *args: str, bytes_a_file: int) -> subprocess.Completed
 
 def test_a_disk_that_fills_up_keeps_what_is_there(tmp_path: Path) -> None:
     train(project(tmp_path), tmp_path / "run", "training.epochs=1")
+    (tmp_path / "said.csv").write_text("what was said before")
     before = files(tmp_path)
-    overwrite = ("-o", "run/best.npz", "--force")
-    done = limited(tmp_path, "predict", "run/best.npz", "flowers.csv", *overwrite, bytes_a_file=1000)
+    done = limited(tmp_path, "predict", "run/best.npz", "flowers.csv", "-o", "said.csv", bytes_a_file=1000)
     assert (done.returncode, files(tmp_path)) == (6, before)
-    assert done.stderr == (
-        "error: run/best.npz: cannot be written: File too large; what was there before is unchanged\n"
-    )
+    assert done.stderr == "error: said.csv: cannot be written: File too large; what was there before is unchanged\n"
     done = limited(tmp_path, "train", "flowers.yaml", "--out", "new", "-q", bytes_a_file=5000)
     assert (done.returncode, done.stdout) == (6, "")
     assert "cannot be written: File too large" in done.stderr
@@ -293,7 +291,7 @@ def test_a_folder_that_cannot_be_written(cli: Cli, run: Path, place: str) -> Non
         (["train", "flowers.yaml", "--resume", "--force"], "--resume goes on with the run in the folder"),
         (["train", "flowers.yaml", "--set", "training.epochs"], "training.epochs"),
         (["train", "flowers.yaml", "--resume"], "nothing to resume; start the run without --resume"),
-        (["predict", "run/best.npz", "flowers.csv", "-o", "flowers.csv"], "flowers.csv: is there already"),
+        (["predict", "run/best.npz", "flowers.csv", "-o", "flowers.csv"], "flowers.csv: is what this command reads"),
         (["check", "flowers.yaml", "--set", "training.early_stopping={patience: 3, monitor: val_acuracy}"],
          "monitor: there is no 'val_acuracy'; did you mean \"val_accuracy\"?"),
         (["check", "flowers.yaml", "--set", "schedule={reduce_on_plateau: {monitor: foo}}"], "there is no 'foo'"),

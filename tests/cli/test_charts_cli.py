@@ -74,10 +74,10 @@ def test_plot_without_matplotlib_says_what_to_install(cli: Cli, folder: Path, tm
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["plot", "run1", "-o", "c.gif"], "c.gif: expected a file that ends in .png, .svg, .pdf, .json or .csv"),
+        (["plot", "run1", "-o", "c.gif"], "c.gif: expected a name that ends in .png, .svg, .pdf, .json or .csv"),
         (["plot", "run1", "--metric", "los"], 'there is no metric "los"; did you mean "loss"?'),
         (["plot", "run1", "."], ".: there is no run in this folder"),
-        (["report", "run1", "-o", "c.pdf"], "c.pdf: expected a file that ends in .html or .json"),
+        (["report", "run1", "-o", "c.pdf"], "c.pdf: expected a name that ends in .html or .json"),
         (["report", "."], ".: there is no best.npz, the model of a run; train it first"),
     ],
 )
@@ -106,6 +106,11 @@ def test_inspect_draws_every_array(cli: Cli, folder: Path) -> None:
     names = sorted(path.name for path in (folder / "plots").iterdir())
     assert sorted(Path(path).name for path in document["plots"]) == names
     assert {"histogram-0.bias.png", "heatmap-0.weight.png", "histograms.json", "histograms.csv"} <= set(names)
+    pictures = {name.removesuffix(".png") for name in names if not name.startswith("histogram")}
+    assert {name.removesuffix(".csv") for name in pictures} == {"heatmap-0.weight", "heatmap-4.weight"}
+    with np.load(folder / "run1" / "best.npz") as arrays:
+        rows = np.loadtxt(folder / "plots" / "heatmap-4.weight.csv", delimiter=",", skiprows=1, dtype=np.float32)
+        assert np.array_equal(rows[:, 1:], arrays["4.weight"])
     numbers = json.loads((folder / "plots" / "histograms.json").read_text())
     assert {name: sum(each["counts"]) for name, each in numbers.items()} == {
         name: int(np.prod(facts["shape"])) for name, facts in document["arrays"].items()

@@ -102,7 +102,7 @@ def test_graph_of_a_saved_model(cli: Cli, tmp_path: Path) -> None:
     assert trained.returncode == 0, trained.stderr
     done = cli("graph", tmp_path / "run" / "best.npz", "--json", "--depth", "0")
     document = json.loads(done.stdout)
-    assert document["title"] == "best"
+    assert document["title"] == "digits"  # as the run is called
     assert {layer["kind"] for layer in document["layers"]} <= set(LAYERS)
     refused = cli("graph", tmp_path / "run" / "best.npz", "--input-shape", "64")
     assert refused.returncode == 2
@@ -117,7 +117,7 @@ def test_graph_of_a_saved_model(cli: Cli, tmp_path: Path) -> None:
         ),
         (["--input-shape", "a,b"], "--input-shape a,b: expected sizes above 0, such as 1,28,28"),
         (["--input-shape", "1,0,28"], "--input-shape 1,0,28: expected sizes above 0"),
-        (["-o", "graph.png"], "graph.png: expected a file that ends in .svg, .html, .dot, .json, .txt"),
+        (["-o", "graph.png"], "graph.png: expected a name that ends in .svg, .html, .dot, .json or .txt"),
     ],
 )
 def test_graph_refuses(cli: Cli, args: list[str], message: str) -> None:

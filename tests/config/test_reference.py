@@ -28,7 +28,7 @@ def option(entry: str, name: str) -> Option:
 
 def test_every_kind_of_every_registry_is_there() -> None:
     families = [READERS, LAYERS, INITIALIZERS, LOSSES, OPTIMIZERS, SCHEDULES]
-    names = ["config", "data", "training", "preprocessing", "early_stopping"]
+    names = ["config", "data", "training", "checkpoint_every", "preprocessing", "early_stopping"]
     names += [kind for registry in families for kind in registry]
     assert [entry.name for entry in reference.entries()] == names
 

@@ -82,7 +82,6 @@ def test_linear_takes_any_leading_axes_and_few_or_many_rows():
         x, w, b = rng.standard_normal((rows, 5)), rng.standard_normal((3, 5)), rng.standard_normal(3)
         y = F.linear(x, w, b).data
         np.testing.assert_allclose(y, x @ w.T + b, atol=1e-13)
-        assert y.flags.c_contiguous
         assert F.linear(x.reshape(-1, 1, 5), w).shape == (rows, 1, 3)
 
 

@@ -129,6 +129,11 @@ def test_what_moved_may_have_fewer_dimensions_and_other_words() -> None:
         map_changes(before, WordVectors(["q"], np.eye(1)), title="change")
 
 
+def test_how_many_clusters_have_a_colour() -> None:
+    with pytest.raises(UsageError, match="a map shows from 1 to 8 clusters, each with a colour, not 9"):
+        map_words(hostile(), title="map", clusters=9)
+
+
 @pytest.mark.parametrize("words", [1, 50_001])
 def test_how_many_words_a_map_shows(words: int) -> None:
     with pytest.raises(UsageError, match="a map shows from 2 to 50,000 words"):
@@ -179,5 +184,5 @@ def test_the_command(cli: Cli, tmp_path: Path) -> None:
     done = cli("vectors", "map", "a.npz", "-o", "map.pdf", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: map.pdf: expected a name that ends in .html, .png, .svg, .json, .csv\n",
+        "error: map.pdf: expected a name that ends in .html, .png, .svg, .json or .csv\n",
     )

@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis.extra.numpy import BroadcastableShapes, mutually_broadcastable_shapes
 
 from dlscratch.autograd import OPS, Tensor, gradcheck, ops
-from dlscratch.pictures.explain import Explanation, explain, short, stretched
+from dlscratch.errors import UsageError
+from dlscratch.pictures.explain import Explanation, explain, stretched
 from dlscratch.pictures.explain_svg import explain_svg
-from dlscratch.pictures.expression import evaluate
+from dlscratch.pictures.expression import COMPOSED, evaluate
+from dlscratch.pictures.parts import STRENGTH, Part, short, written
 from dlscratch.pictures.rules import IDEAS, rules_of
 
 ARTICLE = """\
@@ -40,6 +42,7 @@ y: -4
 z: 3"""
 
 REUSED = "sum((x @ w + b) ** 2) + sum(w * w)"
+INSIDE = "sum(var(x * w, axis=0)) * mean(x) - logsumexp(x - w) / min(minimum(x, w - 9))"
 VALUES = {"x": [[1.0, 2.0], [3.0, 4.0]], "w": [[1.0, -1.0], [0.5, 2.0]], "b": [1.0, 2.0]}
 
 
@@ -93,9 +96,10 @@ def test_every_gradient_is_that_of_finite_differences(text: str, values: dict[st
         np.testing.assert_allclose(found[name], expected, rtol=1e-6, atol=1e-8)
 
 
-def test_the_steps_add_up() -> None:
+@pytest.mark.parametrize("text", [REUSED, INSIDE])
+def test_the_steps_add_up(text: str) -> None:
     """What flows to a part is what it passes on: no number is shown that is not accounted for."""
-    document = reused().document()
+    document = explain(text, **{name: value for name, value in VALUES.items() if name in text}).document()
     gradients = {node["id"]: node["gradient"] for node in document["nodes"]}
     received: dict[int, Any] = {}
     for step in document["steps"]:
@@ -148,10 +152,78 @@ def test_where_there_is_little_to_explain(text: str) -> None:
     assert explain_svg(explanation)
 
 
+VARIANCE = """\
+<Var> var(x - 1) = sum((x - 1 - sum(x - 1, …) / 3) ** 2, …) / 3 = 0.666667
+├── <Sum> sum((x - 1 - sum(x - 1, …) / 3) ** 2, …) = 2
+│   └── <Pow> (x - 1 - sum(x - 1, …) / 3) ** 2 = [1, 0, 1]
+│       ├── <Sub> x - 1 - sum(x - 1, …) / 3 = [-1, 0, 1]
+│       │   ├── <Sub> x - 1 = [0, 1, 2]
+│       │   │   ├── <Tensor> x = [1, 2, 3]
+│       │   │   └── <Number> 1
+│       │   └── <Div> sum(x - 1, …) / 3 = [1]
+│       │       ├── <Sum> sum(x - 1, …) = [3]
+│       │       │   └── <Sub> x - 1 = [0, 1, 2] (see above)
+│       │       └── <Number> 3
+│       └── <Number> 2
+└── <Number> 3"""
+
+
 def test_functions_made_of_ops_show_the_ops_inside() -> None:
-    text = str(explain("mean(x * x)", x=[1, 2, 3]))
-    assert "step 2: <Sum> inside mean(x * x)   g = 0.333333" in text
-    assert "<Mean> mean(x * x) = 4.66667" in text
+    explanation = explain("var(x - 1)", x=[1, 2, 3])
+    assert explanation.forward().text() == VARIANCE
+    steps = [branch.text() for branch in explanation.backward()]
+    assert steps[0].startswith("step 1: <Div> var(x - 1) = sum((x - 1 - sum(x - 1, …) / 3) ** 2, …) / 3   g = 1\n")
+    assert steps[0].endswith("to sum((x - 1 - sum(x - 1, …) / 3) ** 2, …): g / 3 = 1 / 3 = 0.333333")
+    nodes = explanation.document()["nodes"]
+    assert (nodes[-1]["op"], nodes[-1]["made_of"]) == ("Var", "sum((x - 1 - sum(x - 1, …) / 3) ** 2, …) / 3")
+    assert "= sum((x - 1 - sum(x - 1, …)" in explain_svg(explanation)
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_what_is_written_inside_a_function_comes_to_what_is_shown(name: str) -> None:
+    options = {"minimum": ", y - 1", "squeeze": ", axis=0", "unsqueeze": ", axis=0"}.get(name, "")
+    values = {"x": np.array([[1.0, 2.0, 4.0]]), "y": np.array([[0.5, 3.0, 5.0]])}
+    parts = evaluate(f"{name}(x * y - 2{options}) * 3", values).parts
+    for part in parts:
+        if "…" not in part.text:
+            np.testing.assert_allclose(evaluate(part.text, _used(part.text, values)).result.value, part.value)
+    assert parts[-2].made_of or parts[-3].made_of
+    assert all(operand.number < part.number for part in parts for operand in part.operands)
+    assert [part.number for part in parts] == list(range(len(parts)))
+
+
+@pytest.mark.parametrize("inner", STRENGTH)
+@pytest.mark.parametrize("outer", STRENGTH)
+def test_brackets_stand_where_they_are_needed(outer: str, inner: str) -> None:
+    numbers = {"x": [[1.3, 2], [1.7, 3]], "y": [[0.7, 1], [0.5, 1]], "z": [[2.0, 1], [3, 2]]}
+    values = {name: np.array(value) for name, value in numbers.items()}
+    x, y, z = evaluate("add(x, y) * z", values).parts[:3]
+
+    def part(op: str, *operands: Part) -> Part:
+        used = operands[:1] if op == "neg" else operands
+        with np.errstate(all="ignore"):  # roots of negative numbers are NaN in both
+            result = OPS[op][0](*(each.tensor for each in used))
+        return Part(9, written(op, used), op, result, used, STRENGTH[op])
+
+    for whole in (part(outer, part(inner, x, y), z), part(outer, z, part(inner, x, y))):
+        np.testing.assert_allclose(evaluate(whole.text, _used(whole.text, values)).result.value, whole.value)
+
+
+def _used(text: str, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
+
+
+def test_a_function_of_constants_stays_closed() -> None:
+    explanation = explain("mean(x) * y", constants=["x"], x=[1, 2, 3], y=2)
+    assert "<Mean> mean(x) = 2\n" in explanation.forward().text()
+
+
+def test_functions_in_functions_end_somewhere() -> None:
+    deep = explain("var(" * 30 + "x" + ")" * 30, x=[1.0, 2.0, 3.0])
+    assert len(str(deep)) < 400_000  # what is used twice is not written twice
+    assert explain_svg(deep)
+    with pytest.raises(UsageError, match="more than 200 ops one in the other; functions are made of several"):
+        explain("var(" * 40 + "x" + ")" * 40, x=[1.0, 2.0, 3.0])
 
 
 def test_rules_are_written_in_the_expressions_names() -> None:
@@ -159,6 +231,12 @@ def test_rules_are_written_in_the_expressions_names() -> None:
     assert "to u - 1: g * exp(u - 1) = " in text
     assert "to softmax(t): g / exp(u - 1) = " in text
     assert "to t: softmax(t) * (g - sum(g * softmax(t), axis, keepdims=True)) = " in text
+
+
+def test_long_rules_are_cut_but_never_name_anything_else() -> None:
+    long = " + ".join(["y * y"] * 9)
+    text = str(explain(f"exp({long}) / x", x=2, y=0.1))
+    assert "to x: -g * (exp(y * y + y * y +…) / (x * x) = " in text  # the op itself calls its operands x and y
 
 
 @pytest.mark.parametrize("name", [name for name in OPS if OPS[name][1]])

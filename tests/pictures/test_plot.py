@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -45,6 +46,13 @@ def test_ticks_by_powers_of_ten() -> None:
     assert [tick_name(x) for x in (0.25, 20_000, -1.5, 1500)] == ["0.25", "20k", "−1.5", "1500"]
 
 
+@given(st.lists(st.integers(1, 300), min_size=1))
+def test_between_two_epochs_there_is_no_tick(epochs: list[int]) -> None:
+    ticks = Axis.around(epochs, whole=True).ticks()
+    assert ticks
+    assert all(tick.is_integer() and min(epochs) <= tick <= max(epochs) for tick in ticks)
+
+
 def test_charts_hold_the_lines_of_each_run() -> None:
     loss, rate = curves.charts({"a": FALLING, "b": RISING}, ["loss", "lr"], "seconds")
     assert [(s.run, s.part) for s in loss.series] == [("a", "training"), ("a", "validation"), ("b", "training")]
@@ -61,6 +69,10 @@ def test_charts_as_csv_and_json_read_back_exactly() -> None:
     rows = list(csv.DictReader(io.StringIO(curves.to_csv([chart]))))
     assert [float(row["value"]) for row in rows if row["part"] == "training"] == [1 / e for e in range(1, 9)]
     assert {row["run"] for row in rows} == {"a,b"}
+    odd = [{"epoch": e, "step": 1, "seconds": 0.1 / 3, "loss": 1.0} for e in (1, 2, 3)]
+    [chart_of_time] = curves.charts({"a": odd}, x="seconds")
+    rows = list(csv.DictReader(io.StringIO(curves.to_csv([chart_of_time]))))
+    assert [float(row["seconds"]) for row in rows] == chart_of_time.series[0].x
     [document] = json.loads(json.dumps(curves.to_json([chart])))
     assert document["series"][1]["y"] == [2 / e for e in range(1, 9)]
 
@@ -86,8 +98,9 @@ def test_a_plot_leaves_gaps_and_names_every_curve() -> None:
     many = {f"run {n}": RISING for n in range(9)}
     text = as_text(plot(curves.charts(many)[0], 70, 4))
     assert all(f"run {n}, training 3" in text for n in range(9))
-    nothing = as_text(plot(curves.charts({"a": [{"epoch": 1, "loss": 1.0}]})[0], 60, 3))
-    assert "training 1" in nothing
+    single = as_text(plot(curves.charts({"a": [{"epoch": 1, "loss": 1.0}]})[0], 60, 3))
+    assert "training 1" in single
+    assert single.split("\n")[-1].split() == ["1", "epoch"]
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=60))
@@ -113,11 +126,13 @@ def test_a_heat_map_of_a_large_matrix_is_of_means(monkeypatch: pytest.MonkeyPatc
     matrix = np.arange(35.0).reshape(7, 5)
     found = tensors.heat_map(matrix)
     assert found is not None
-    pixels, down, across = found
-    assert (pixels.shape, down, across) == ((3, 3), 3, 2)
-    assert pixels[0, 0] == matrix[:3, :2].mean()
-    assert pixels[2, 2] == matrix[6:, 4:].mean()
+    assert (found.pixels.shape, found.down, found.across) == ((3, 3), 3, 2)
+    assert found.pixels[0, 0] == matrix[:3, :2].mean()
+    assert found.pixels[2, 2] == matrix[6:, 4:].mean()
     assert tensors.heat_map(np.zeros((3, 3), int)) is None
+    head, *rows = csv.reader(io.StringIO(found.csv()))
+    assert (head, [row[0] for row in rows]) == (["row", "0", "2", "4"], ["0", "3", "6"])
+    np.testing.assert_allclose([list(map(float, row[1:])) for row in rows], found.pixels, rtol=1e-8)
 
 
 def test_filters_in_a_mosaic() -> None:
@@ -125,6 +140,17 @@ def test_filters_in_a_mosaic() -> None:
     assert picture.shape == (5, 8)
     assert picture[3:, 3:5].tolist() == [[16, 17], [18, 19]]
     assert np.isnan(picture[2]).all()
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 4), (3, 2, 4, 3)])
+def test_filters_as_csv_read_back_exactly(shape: tuple[int, ...]) -> None:
+    filters = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    rows = list(csv.DictReader(io.StringIO(tensors.filters_csv(filters))))
+    channels = ["weight"] if len(shape) == 3 else ["red", "green", "blue"]
+    places = [tuple(int(row[name]) for name in ("filter", "row", "column")) for row in rows]
+    assert places == list(np.ndindex(shape[:3]))
+    read = np.array([[row[name] for name in channels] for row in rows], np.float32)
+    assert np.array_equal(read.reshape(shape), filters)
 
 
 IMAGES = {
@@ -166,18 +192,45 @@ def test_drawing_with_matplotlib() -> None:
     pytest.importorskip("matplotlib")
     drawn = curves.charts({"$a_b$ <x>": FALLING, "词": RISING})
     for kind, start in (("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")):
-        files = io.BytesIO(), io.BytesIO()
-        for file in files:
-            curves.draw(drawn, file, kind, log=True)
-        assert files[0].getvalue().startswith(start)
-        assert files[0].getvalue() == files[1].getvalue()  # equal figures, equal files
+        files = [curves.draw(drawn, kind, log=True) for _ in range(2)]
+        assert files[0].startswith(start)
+        assert files[0] == files[1]  # equal figures, equal files
     for shape in ((3, 4, 4), (3, 4, 4, 3)):
-        file = io.BytesIO()
-        tensors.draw_filters("0.weight", np.ones(shape), file)
-        assert file.getvalue().startswith(b"\x89PNG")
+        assert tensors.draw_filters("0.weight", np.ones(shape)).startswith(b"\x89PNG")
+
+
+def test_names_in_a_picture_are_text_under_a_title() -> None:
+    pytest.importorskip("matplotlib")
+    [chart] = curves.charts({"$a_b$ <x>\x1b": FALLING, "b": FALLING})
+    svg = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.fromstring(curves.draw([chart], "svg"))
+    texts = [node.text for node in root.iter(f"{svg}text")]
+    assert {"loss", "loss (mean of an example)", "epoch", "$a_b$ <x>\\x1b, training"} <= set(texts)
+    assert root.findtext(f"{svg}title") == "loss"
+
+
+def test_every_curve_of_a_picture_looks_different() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axes = figure.add_subplot()
+    curves._axes(axes, curves.charts({f"run {n}": FALLING for n in range(20)})[0], False)
+    looks = {(line.get_color(), line.get_linestyle(), line.get_marker()) for line in axes.get_lines()}
+    assert len(looks) == 40
+    axes.clear()
+    curves._axes(axes, curves.charts({"a": FALLING[:2]})[0], False)
+    assert [tick for tick in axes.get_xticks() if tick % 1] == []  # there is no half an epoch
+
+
+def test_validation_looks_the_same_alone_and_beside_training() -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    looks = []
+    for lines in (FALLING, [{"epoch": e, "val_loss": 1.0} for e in (1, 2)]):
+        axes = figure.add_subplot()
+        curves._axes(axes, curves.charts({"a": lines})[0], False)
+        looks.append((axes.get_lines()[-1].get_color(), axes.get_lines()[-1].get_linestyle()))
+    assert looks[0] == looks[1]
 
 
 def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'dlscratch\[plot\]'"):
-        curves.matplotlib()
+        curves.draw(curves.charts({"a": FALLING}), "png")

@@ -196,7 +196,7 @@ def test_nan_and_inf_are_drawn_around_and_counted(folder: Path) -> None:
 def test_a_line_breaks_where_a_value_is_missing() -> None:
     lines = [{"epoch": e, "loss": None if e == 3 else float(e)} for e in range(1, 6)]
     [chart] = curves_of({"a": lines})
-    path = re.search(r'class="line line-0" d="([^"]*)"', charts.line_chart(chart, None))
+    path = re.search(r'class="line training" d="([^"]*)"', charts.line_chart(chart, None))
     assert path is not None
     assert (path[1].count("M"), path[1].count("L")) == (2, 2)
 

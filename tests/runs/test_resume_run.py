@@ -77,7 +77,7 @@ def test_last_npz_remembers_its_last_epoch_through_two_interruptions(tmp_path: P
 
 
 def test_killed_between_the_files(tmp_path: Path, whole: Path) -> None:
-    """metrics.jsonl and best.npz may be ahead of last.npz, which is written after them."""
+    """best.npz may be ahead of last.npz, which is written after it, and metrics.jsonl behind."""
     config = project(tmp_path, CONFIG)
     train_until(Run.start(build(config), tmp_path / "run"), 7)
     last = (tmp_path / "run" / "last.npz").read_bytes()
@@ -124,6 +124,8 @@ def test_another_config_or_other_data_is_refused(tmp_path: Path) -> None:
         "  seed: 1 in the run, 2 now",
         "  optimizer.adam.lr: 0.01 in the run, 1.0 now",
     ]
+    with pytest.raises(UsageError, match=r"model\[2\]\.relu: \{\} in the run, not set now"):
+        Run.resume(build(config, ["model[2]=tanh"]), tmp_path / "run")
     (tmp_path / "flowers.csv").write_text(flowers(seed=9))
     with pytest.raises(DataError, match="the data files are not those that the run began with"):
         Run.resume(build(config), tmp_path / "run")
@@ -134,9 +136,35 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
     config = project(tmp_path)
     with pytest.raises(UsageError, match="nothing to resume; start the run without --resume"):
         Run.resume(build(config), tmp_path / "run")
-    Run.start(build(config), tmp_path / "run")  # and killed before its first save
-    with pytest.raises(UsageError, match="nothing to resume; start anew with --force"):
-        Run.resume(build(config), tmp_path / "run")
+    train(config, tmp_path / "run")
+    (tmp_path / "run" / "last.npz").unlink()
+    for facts in ({"status": "finished"}, {"data": 3}, {"data": {"files": None}}):
+        old = json.loads((tmp_path / "run" / "run.json").read_text())
+        (tmp_path / "run" / "run.json").write_text(json.dumps({**old, "status": "running", **facts}))
+        with pytest.raises(UsageError, match="nothing to resume; start anew with --force"):
+            Run.resume(build(config), tmp_path / "run")
+
+
+def test_killed_before_the_first_save_it_begins_anew(tmp_path: Path, whole: Path) -> None:
+    config = project(tmp_path, CONFIG)
+    Run.start(build(config), tmp_path / "run")
+    (tmp_path / "run" / ".best.npz.0123abcd.tmp").write_bytes(b"half")
+    (tmp_path / "run" / "metrics.jsonl").write_bytes(b'{"epoch": 1, "loss": 7}\n')
+    with pytest.raises(UsageError, match="seed: 1 in the run, 2 now"):
+        Run.resume(build(config, ["seed=2"]), tmp_path / "run")
+    resumed(config, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == sorted(path.name for path in whole.iterdir())
+
+
+def test_killed_before_its_end_is_written_down(tmp_path: Path, whole: Path) -> None:
+    config = project(tmp_path, CONFIG)
+    run = Run.start(build(config), tmp_path / "run")
+    for _ in run.train():
+        pass
+    resumed(config, tmp_path / "run")
+    assert_same(tmp_path / "run", whole)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "finished"
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_an_unfinished_file_is_not_used(text, tmp_path):
     ids = (tmp_path / "run" / "corpus.ids").read_bytes()
     (tmp_path / "run" / "corpus.ids").write_bytes(ids[:-2])
     assert load(tmp_path / "run") is None
-    encoded.remove()
+    encoding.remove(encoded.folder)
     assert list((tmp_path / "run").iterdir()) == []
     assert load(tmp_path / "run") is None
 

@@ -15,7 +15,8 @@ from dlscratch.autograd import Tensor
 from dlscratch.errors import CheckpointError, DivergedError
 from dlscratch.word2vec.blocks import Blocks
 from dlscratch.word2vec.corpus import Corpus
-from dlscratch.word2vec.crew import Crew, prefetch
+from dlscratch.crew import Crew
+from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.encoding import encode
 from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.plan import plan

@@ -9,33 +9,57 @@ import numpy as np
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
 
-FEW_ROWS = 64  # up to here BLAS is faster at W Xᵀ, even though the result has to be turned round
+FEW_ROWS = 64  # up to here BLAS shares out W Xᵀ better among its threads than X Wᵀ, and the result may stay turned
+WHOLE = 320  # terms of a sum that BLAS adds up in one go, on all processors; a longer sum it cuts in pieces
+PIECES = 32  # of which a length must be a multiple, so that BLAS cuts it alike for any number of threads
 
 
 @op(sample((5, 3), (4, 3), (4,)), sample((2, 3, 4), (5, 4)), sample((3,), (2, 3), (2,)), sample((70, 2), (3, 2), (3,)))
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Any:
-    """x Wᵀ + b: x of shape (..., in), weight (out, in) and bias (out,), to (..., out)."""
+    """x Wᵀ + b: x of shape (..., in), weight (out, in) and bias (out,), to (..., out).
+
+    It is fastest with a weight in Fortran's order, which is also that of its gradient.
+    """
     if x.shape[-1:] != weight.shape[1:] or (bias is not None and bias.shape != weight.shape[:1]):
         raise ValueError("expected x of shape (..., in), weight (out, in) and bias (out,)")
     X = x.reshape(-1, x.shape[-1])  # all leading axes in one, so that each product is one call of BLAS
-    if len(X) > FEW_ROWS:
-        Y = X @ weight.T
-        if bias is not None:
-            Y += bias
-    else:
-        Y = np.add((weight @ X.T).T, 0 if bias is None else bias, order="C")
+    few = len(X) <= FEW_ROWS
+    Y = product(weight, X.T).T if few else product(X, weight.T)
+    if bias is not None:
+        Y += bias
 
     def rows(g: Array) -> Array:
         return g.reshape(-1, g.shape[-1])
 
     def dx(g: Array) -> Array:
-        return (rows(g) @ weight).reshape(x.shape)
+        G = rows(g)
+        return (product(weight.T, G.T).T if few else product(G, weight)).reshape(x.shape)
+
+    def dweight(g: Array) -> Array:
+        d = np.empty_like(weight, order="F")
+        product(X.T, rows(g), out=d.T)
+        return d
 
     def db(g: Array) -> Array:
         G = rows(g)
-        return np.ones_like(G[:, 0]) @ G  # BLAS is three times as fast as sum(0)
+        return product(np.ones_like(G, shape=(2, len(G))), G)[0].copy()  # BLAS is three times as fast as sum(0)
 
-    return Y.reshape(*x.shape[:-1], weight.shape[0]), dx, lambda g: rows(g).T @ X, db
+    return Y.reshape(*x.shape[:-1], weight.shape[0]), dx, dweight, db
+
+
+def product(a: Array, b: Array, out: Array | None = None) -> Array:
+    """a @ b of matrices in float32, with the same bits for any number of BLAS threads.
+
+    OpenBLAS halves a long sum, or what is left of it, to even numbers on one thread and anywhere on several. So it
+    gets a length that it cuts alike, and the rest, of fewer than 32 terms, is added after it.
+    """
+    terms = a.shape[1]
+    rest = terms % PIECES
+    if terms <= WHOLE or not rest:
+        return np.matmul(a, b, out=out)
+    total: Array = product(a[:, :-rest], b[:-rest], out)
+    total += a[:, -rest:] @ b[-rest:]
+    return total
 
 
 @op(sample((5, 3), np.array([[0, 2, 2], [4, 0, 2]])), sample((5, 3), np.array(1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_doc import Doc
@@ -19,12 +19,16 @@ Dim = Annotated[int, Doc("the axis whose elements add up to 1, counted with the 
 class ReLU(Layer):
     """max(x, 0)."""
 
+    apart: ClassVar[bool] = True
+
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
         return F.relu(x)
 
 
 class LeakyReLU(Layer):
     """x where x > 0, negative_slope · x elsewhere."""
+
+    apart: ClassVar[bool] = True
 
     negative_slope: Annotated[float, Doc("the slope where x < 0")] = 0.01
 
@@ -35,6 +39,8 @@ class LeakyReLU(Layer):
 class GELU(Layer):
     """x · Φ(x), with Φ the normal distribution function."""
 
+    apart: ClassVar[bool] = True
+
     approximate: Annotated[Literal["none", "tanh"], Doc("tanh: the approximation of the first papers")] = "none"
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
@@ -44,12 +50,16 @@ class GELU(Layer):
 class SiLU(Layer):
     """x · σ(x), also called swish."""
 
+    apart: ClassVar[bool] = True
+
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
         return F.silu(x)
 
 
 class Sigmoid(Layer):
     """1 / (1 + exp(−x))."""
+
+    apart: ClassVar[bool] = True
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
         return F.sigmoid(x)
@@ -58,12 +68,16 @@ class Sigmoid(Layer):
 class Tanh(Layer):
     """The hyperbolic tangent."""
 
+    apart: ClassVar[bool] = True
+
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
         return x.tanh()
 
 
 class Softplus(Layer):
     """log(1 + exp(beta · x)) / beta."""
+
+    apart: ClassVar[bool] = True
 
     beta: Annotated[float, Gt(0), Doc("how sharp the bend is")] = 1.0
 
@@ -73,6 +87,8 @@ class Softplus(Layer):
 
 class Softmax(Layer):
     """exp(x) / Σ exp(x) along an axis. Not before a cross_entropy loss, which has it inside."""
+
+    apart: ClassVar[bool] = True
 
     dim: Dim = -1
 
@@ -85,6 +101,8 @@ class Softmax(Layer):
 
 class LogSoftmax(Layer):
     """x − log Σ exp(x) along an axis."""
+
+    apart: ClassVar[bool] = True
 
     dim: Dim = -1
 

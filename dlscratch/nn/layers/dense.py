@@ -51,6 +51,8 @@ class Linear(Layer):
         self.in_features = shape[-1]
         sizes = self.out_features, self.in_features
         create_weight_and_bias(self, site, sizes, self.bias, self.weight_init, self.bias_init)
+        weight = self.weights["weight"]
+        weight.data = np.asfortranarray(weight.data)  # the order in which its gradient comes, too
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
         return F.linear(x, *self.weights.values())

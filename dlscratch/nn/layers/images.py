@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from annotated_doc import Doc
@@ -32,6 +32,8 @@ def after_windows(shape: Shape, site: Site, geometry: Geometry) -> Shape:
 
 class Conv2d(Layer):
     """Cross-correlation of images with kernels; weight is (out_channels, in_channels / groups, height, width)."""
+
+    apart: ClassVar[bool] = True
 
     in_channels: Annotated[int | None, Gt(0), Doc("channels of the input; inferred when left out")] = None
     out_channels: Annotated[int, Gt(0), Doc("channels of the output: the number of kernels")] = REQUIRED
@@ -68,6 +70,8 @@ class Conv2d(Layer):
 class Pooling(Layer):
     """What the two kinds of pooling share."""
 
+    apart: ClassVar[bool] = True
+
     kernel_size: Annotated[Size, Gt(0), Doc("height and width of the window, or one number for both")]
     stride: Annotated[Size | None, Gt(0), Doc("how far the window moves at a time; by default its size")] = None
     padding: Annotated[Size, Ge(0), Doc("margin around the image, at most half the window")] = 0
@@ -99,6 +103,8 @@ class AvgPool2d(Pooling):
 
 class GlobalAvgPool2d(Layer):
     """The mean of each channel: (C, H, W) to (C,)."""
+
+    apart: ClassVar[bool] = True
 
     def shape_after(self, shape: Shape, site: Site) -> Shape:
         return site.axes(shape, *AXES)[:1]

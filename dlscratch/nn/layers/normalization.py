@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_doc import Doc
@@ -86,6 +86,8 @@ class BatchNorm2d(BatchNorm):
 
 class LayerNorm(Layer):
     """Each example's last axes with mean 0 and variance 1, then times weight, plus bias."""
+
+    apart: ClassVar[bool] = True
 
     normalized_shape: Annotated[
         int | list[int] | None, Gt(0), Doc("sizes of the last axes; when left out, the last axis alone")

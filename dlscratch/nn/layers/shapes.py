@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from annotated_doc import Doc
@@ -16,6 +16,8 @@ from dlscratch.nn.layers.site import Shape, Site
 
 class Flatten(Layer):
     """Several axes in one: images (batch, 1, 28, 28) become rows (batch, 784)."""
+
+    apart: ClassVar[bool] = True
 
     start_dim: Annotated[int, Ge(1), Doc("first of the axes, counted with the batch axis")] = 1
     end_dim: Annotated[int, Doc("last of the axes; negative counts from the end")] = -1
@@ -35,6 +37,8 @@ class Flatten(Layer):
 
 class Reshape(Layer):
     """The elements of each example in another shape."""
+
+    apart: ClassVar[bool] = True
 
     shape: Annotated[tuple[int, ...], Ge(-1), Doc("sizes without the batch axis; one of them may be -1")]
 

@@ -2,6 +2,7 @@
 
 const LINES = 30; // of the words that moved most
 const NAMED = 12; // of these
+const METHODS = { pca: "PCA", tsne: "t-SNE", umap: "UMAP" };
 const data = JSON.parse(document.getElementById("data").textContent);
 data.positions = floatsOf(data.positions);
 data.clusters = bytesOf(data.clusters);
@@ -157,6 +158,7 @@ function listen() {
   on("in-view", "click", () => select(wordsInside([[0, 0], [view.width, 0], [view.width, view.height], [0, view.height]], view, state.positions)));
   on("copy", "click", async () => { await copyText(element("selected")); element("selection-status").textContent = "copied"; });
   on("clear", "click", () => select([]));
+  on("numbers", "toggle", () => panel.showTable());
   on("time", "input", (event) => setTime(Number(event.target.value)));
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") actions.clear();
@@ -178,7 +180,9 @@ function describe() {
   const count = data.words.length.toLocaleString("en");
   const of = data.total > data.words.length ? ` of ${data.total.toLocaleString("en")}` : "";
   const [{ dim, bits }] = data.spaces;
-  element("facts").textContent = `${count}${of} words, ${dim} dimensions, ${data.method === "pca" ? "PCA" : data.method === "tsne" ? "t-SNE" : "UMAP"}`;
+  const [across, up] = data.axes;
+  canvas.setAttribute("aria-label", `Map of the words; across: ${across}; up: ${up}; “Words in view” lists what it shows`);
+  element("facts").textContent = `${count}${of} words, ${dim} dimensions, ${METHODS[data.method]}`;
   element("honesty").textContent = `Neighbours are looked for in all ${dim} dimensions, among the words of this map. The vectors travel rounded to ${bits} bits; neighbours are those before rounding${bits < 20 ? ", answers of analogies that are nearly equal may change places" : ""}.`;
   const choices = Object.entries(COLOURINGS).filter(([name]) => name !== "movement" || data.change);
   element("colour").append(...choices.map(([value, { name }]) => make("option", { value, selected: value === state.colouring }, name)));

@@ -1,6 +1,5 @@
-// Colours that can be told apart by colour-blind readers: Okabe and Ito's for groups, cividis for amounts.
+// Colours that can be told apart by colour-blind readers: those of the data for groups, cividis for amounts.
 
-const GROUPS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8d7fd1", "#8a8f98"];
 const AMOUNTS = ["#00204d", "#31446b", "#666970", "#958f78", "#cbba69", "#ffea46"];
 
 const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
@@ -32,8 +31,8 @@ const COLOURINGS = {
 // A pixel for each word; words outside the chosen cluster fade into the paper.
 function wordColours(data, colouring, cluster, theme) {
   const { share } = COLOURINGS[colouring];
-  const groups = GROUPS.map((colour) => pixel(channels(colour)));
-  const faded = GROUPS.map((colour) => pixel(mixed(theme.paper, colour, 0.15)));
+  const groups = data.colours.map((colour) => pixel(channels(colour)));
+  const faded = data.colours.map((colour) => pixel(mixed(theme.paper, colour, 0.15)));
   const colours = new Uint32Array(data.words.length);
   for (let row = 0; row < colours.length; row++) {
     const group = data.clusters[row];

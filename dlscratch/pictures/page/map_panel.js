@@ -2,6 +2,7 @@
 
 const FOUND = 40;
 const MOVED = 100;
+const TABLED = 1000;
 const element = (id) => document.getElementById(id);
 
 function make(name, properties = {}, ...children) {
@@ -19,7 +20,7 @@ function shown(word) {
 
 class Panel {
   constructor(data, texts, choose) {
-    Object.assign(this, { data, texts, choose });
+    Object.assign(this, { data, texts, choose, selected: [] });
     this.rows = new Map(data.words.map((word, row) => [word, row]));
     this.lowered = data.words.map((word) => word.toLowerCase());
   }
@@ -75,14 +76,18 @@ class Panel {
 
   // A table of words and cosines.
   scores(title, answer) {
-    const table = make("table", {}, make("caption", {}, title));
-    table.append(make("tr", {}, make("th", { scope: "col" }, "word"), make("th", { scope: "col" }, "cosine")));
-    for (const { row, score } of answer) {
-      const cell = make("td", {}, this.wordButton(row));
-      cell.style.setProperty("--share", `${Math.max(0, score) * 100}%`);
-      table.append(make("tr", {}, cell, make("td", {}, score.toFixed(3))));
-    }
+    const lines = answer.map(({ row, score }) => [this.wordButton(row), score.toFixed(3)]);
+    const table = this.table(title, ["word", "cosine"], lines);
+    table.querySelectorAll("td:first-child").forEach((cell, i) => {
+      cell.style.setProperty("--share", `${Math.max(0, answer[i].score) * 100}%`);
+    });
     return table;
+  }
+
+  table(title, heads, lines) {
+    const cell = (name) => (content) => make(name, name === "th" ? { scope: "col" } : {}, content);
+    const line = (name, contents) => make("tr", {}, ...contents.map(cell(name)));
+    return make("table", {}, make("caption", {}, title), line("th", heads), ...lines.map((each) => line("td", each)));
   }
 
   // The answer to the question in the form; `ask` takes three rows.
@@ -98,11 +103,30 @@ class Panel {
   }
 
   showSelection(rows) {
+    this.selected = rows;
+    this.showTable();
     const count = rows.length === 1 ? "1 word" : `${rows.length.toLocaleString("en")} words`;
     element("selection").hidden = !rows.length;
     const copied = (row) => (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(this.data.words[row]) ? this.texts[row] : this.data.words[row]);
     element("selected").value = rows.map(copied).join("\n");
     element("selection-status").textContent = rows.length ? count : "no words";
+  }
+
+  // The numbers behind the map, of the selected words; made when somebody opens the table.
+  showTable() {
+    const { axes, positions, counts, change, clusters, clusterNames } = this.data;
+    const columns = {
+      word: (row) => this.wordButton(row),
+      x: (row) => positions[2 * row].toFixed(4),
+      y: (row) => positions[2 * row + 1].toFixed(4),
+      ...(counts && { count: (row) => counts[row].toLocaleString("en") }),
+      ...(change && { cosine: (row) => change.cosines[row].toFixed(4) }),
+      cluster: (row) => clusterNames[clusters[row]].map(shown).join(", "),
+    };
+    const lines = this.selected.slice(0, TABLED).map((row) => Object.values(columns).map((column) => column(row)));
+    const more = this.selected.length > TABLED ? `The first ${TABLED.toLocaleString("en")}. ` : "";
+    const table = () => this.table(`${more}x: ${axes[0]}; y: ${axes[1]}`, Object.keys(columns), lines);
+    element("table").replaceChildren(...(element("numbers").open ? [table()] : []));
   }
 
   showMoved() {
@@ -122,7 +146,7 @@ class Panel {
     }
     const buttons = this.data.clusterNames.map((name, number) => {
       const dot = make("span", { className: "dot" });
-      dot.style.background = GROUPS[number];
+      dot.style.background = this.data.colours[number];
       const listed = name.flatMap((word, i) => [i ? ", " : "", make("bdi", {}, shown(word))]);
       const button = make("button", { type: "button" }, dot, make("span", {}, ...listed));
       button.setAttribute("aria-pressed", String(cluster === number));

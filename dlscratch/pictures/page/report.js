@@ -70,7 +70,7 @@ function save(text, type, name) {
 }
 
 function csvOf(table) {
-  const value = (cell) => cell.querySelector("data")?.value ?? cell.textContent;
+  const value = (cell) => cell.querySelector("data")?.value ?? (cell.querySelector(".none") ? "" : cell.textContent);
   const quoted = (text) => (/[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
   return [...table.rows].map((row) => [...row.cells].map((cell) => quoted(value(cell))).join(",")).join("\n") + "\n";
 }

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import tokenize
-import warnings
 from pathlib import Path
 
 import numpy as np
 
 from dlscratch import checkpoint
+from dlscratch.archives import ArchiveError, read_array
 from dlscratch.backend import Array
-from dlscratch.datasets.sources import existing_file, open_binary
+from dlscratch.datasets.sources import existing_file, open_binary, readable
 from dlscratch.errors import CheckpointError, DataError
 from dlscratch.word2vec.formats.table import DecodeErrors, Table, decoded, encoded, refuse, write_lines
 from dlscratch.word2vec.formats.text import NEWLINE
@@ -82,14 +81,13 @@ def write_npz(path: Path, table: Table) -> None:
 def read_npy(path: Path, errors: DecodeErrors = "strict") -> Table:
     """Read a .npy array of any real type and the .words.txt beside it."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a header in the style of Python 2
-            vectors = np.load(existing_file(path), mmap_mode="r", allow_pickle=False)  # sizes are checked by the map
-    except (OSError, EOFError, ValueError, TypeError, SyntaxError, OverflowError, tokenize.TokenError) as error:
-        raise DataError(f"{path}: not a .npy array that can be used: {error}") from None
-    if not isinstance(vectors, np.ndarray) or vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+        with readable(path), existing_file(path).open("rb") as file:
+            vectors = read_array(file, "not a .npy array that can be used: it", path.stat().st_size)
+    except ArchiveError as error:
+        raise DataError(f"{path}: {error}") from None
+    if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
         raise DataError(f"{path}: expected a .npy array of numbers with two axes, a row for each word")
-    return Table(_read_words(_words_path(path), len(vectors), errors), np.array(vectors))
+    return Table(_read_words(_words_path(path), len(vectors), errors), vectors)
 
 
 def _read_words(path: Path, count: int, errors: DecodeErrors) -> list[str]:

@@ -14,14 +14,16 @@ from typing import BinaryIO
 
 import numpy as np
 
+from dlscratch.archives import CHUNK
 from dlscratch.backend import Array
-from dlscratch.checkpoint import CHUNK, atomic_write
+from dlscratch.checkpoint import atomic_write
 from dlscratch.datasets.sources import open_binary
 from dlscratch.errors import DataError
 from dlscratch.word2vec.formats.table import DecodeErrors, Table, check_size, decoded, encoded, refuse
-from dlscratch.word2vec.formats.text import HEADER, SPACE_OR_NEWLINE
+from dlscratch.word2vec.formats.text import HEADER, LONGEST_HEADER, SPACE_OR_NEWLINE
 
-LONGEST_HEADER = 64
+LONGEST_WORD = 1 << 16
+FOREIGN = "is it a file of word2vec's binary format?"
 FLOAT = np.dtype("<f4")
 
 
@@ -32,8 +34,7 @@ def read_binary(path: Path, errors: DecodeErrors = "strict") -> Table:
         header = HEADER.fullmatch(first)
         if header is None or not int(header[1]) or not int(header[2]):
             raise DataError(
-                f'{path}: expected the header "WORDS DIMENSIONS", such as "38488 100", got {first!r}; '
-                "is it a file of word2vec's binary format?"
+                f'{path}: expected the header "WORDS DIMENSIONS", such as "38488 100", got {first!r}; {FOREIGN}'
             )
         count, dim = int(header[1]), int(header[2])
         check_size(path, count, FLOAT.itemsize * dim + 1)
@@ -50,7 +51,9 @@ def _read_words(path: Path, file: BinaryIO, vectors: Array, errors: DecodeErrors
         space = buffer.find(b" ", start)
         while space < 0 or len(buffer) < space + 1 + size:
             searched = len(buffer) - start if space < 0 else space - start
-            more = file.read(CHUNK)
+            if searched > LONGEST_WORD:
+                raise DataError(f"{path}: word {row + 1} has more than {LONGEST_WORD} bytes; {FOREIGN}")
+            more = file.read(max(CHUNK, size))
             if not more:
                 raise DataError(f"{path}: the header promises {len(vectors)} words, but word {row + 1} is cut short")
             buffer, start = buffer[start:] + more, 0

@@ -12,6 +12,7 @@ which the reader knows to take them back. So metadata has as many rows as there 
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -83,7 +84,10 @@ def _named(path: Path, config: str, key: str, default: str) -> str:
     names = re.findall(rf'^[^#\n]*?\b{key}\s*:\s*"([^"]*)"', config, re.MULTILINE)
     if len(names) > 1:
         raise DataError(f"{path / CONFIG}: holds {len(names)} embeddings; leave the one that is to be read")
-    return str(names[0]) if names else default
+    name = os.path.normpath(names[0]) if names else default
+    if os.path.isabs(name) or name.startswith(os.pardir):
+        raise DataError(f"{path / CONFIG}: {key} is {name!r}, which lies outside of the folder")
+    return name
 
 
 def _read_vectors(path: Path) -> Array:
@@ -94,7 +98,7 @@ def _read_vectors(path: Path) -> Array:
     dim = len(lines[0].split())
     rows = (numbers(f"{path}:{number}", line, dim) for number, line in enumerate(lines, start=1))
     with strict_numbers():
-        return np.fromiter(rows, np.dtype((np.float32, dim)), len(lines))
+        return np.fromiter(rows, np.dtype((np.float32, dim)))  # grows: the first row alone says how long all are
 
 
 def _read_metadata(path: Path, errors: DecodeErrors) -> list[list[str]]:

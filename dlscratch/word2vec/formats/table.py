@@ -14,12 +14,12 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from dlscratch.backend import Array
+from dlscratch.datasets.sources import most_bytes
 from dlscratch.errors import DataError
 
 PathName = str | PathLike[str]
 DecodeErrors = Literal["strict", "replace"]
 ROWS_PER_WRITE = 1024
-MOST_DEFLATED = 1032  # one byte of a .gz file never unpacks to more
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def refuse(path: PathName, words: Sequence[str], pattern: re.Pattern[str], reaso
 def check_size(path: Path, rows: int, smallest_row: int) -> None:
     """DataError if a header promises more rows than the file has bytes for: before memory is taken for them."""
     size = path.stat().st_size
-    room = size * MOST_DEFLATED if path.suffix.lower() == ".gz" else size
-    if rows * smallest_row > room + 1:
+    if rows * smallest_row > most_bytes(path) + 1:
         raise DataError(
             f"{path}:1: the header promises {rows} vectors, which need at least {rows * smallest_row} bytes, "
             f"but the file has {size}; it is cut short, or the header is wrong"

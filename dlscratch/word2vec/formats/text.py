@@ -37,7 +37,8 @@ from dlscratch.word2vec.formats.table import (
 HEADER = re.compile(rb"(\d{1,18}) (\d{1,9})[ \r\n]*")
 ROW_END = b" \r\n"
 GLOVE_SAMPLE = 100
-GROWTH = 1024
+LONGEST_HEADER = 64
+GROWTH = 1 << 17  # numbers that there is room for at first
 NEWLINE = re.compile("\n")
 SPACE_OR_NEWLINE = re.compile("[ \n]")
 
@@ -45,7 +46,7 @@ SPACE_OR_NEWLINE = re.compile("[ \n]")
 def read_word2vec(path: Path, errors: DecodeErrors = "strict") -> Table:
     """Read word2vec's text format. DataError, with the line, for a wrong header and for rows that are short or more."""
     with open_binary(path) as file:
-        first = file.readline()
+        first = file.readline(LONGEST_HEADER)
         header = HEADER.fullmatch(first)
         if header is None or not int(header[1]) or not int(header[2]):
             raise DataError(
@@ -77,7 +78,7 @@ def _read_rows(
 ) -> tuple[list[str], Array]:
     """The words and numbers of the lines; `vectors` has as many rows as there must be, or None if they may grow."""
     limit = None if vectors is None else len(vectors)
-    vectors = np.empty((GROWTH, dim), np.float32) if vectors is None else vectors
+    vectors = np.empty((max(1, GROWTH // dim), dim), np.float32) if vectors is None else vectors
     words: list[str] = []
     with strict_numbers():
         for number, line in enumerate(_without_blank_end(lines), start=first):
@@ -119,7 +120,7 @@ def _without_blank_end(lines: Iterable[bytes]) -> Iterator[bytes]:
 def has_header(path: Path) -> bool:
     """Whether the first line is word2vec's header; if not, the file is of GloVe."""
     with open_binary(path) as file:
-        return HEADER.fullmatch(file.readline()) is not None
+        return HEADER.fullmatch(file.readline(LONGEST_HEADER)) is not None
 
 
 def write_word2vec(path: Path, table: Table) -> None:

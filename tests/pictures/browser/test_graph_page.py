@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,41 +9,30 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Page, expect, sync_playwright
+from browsing import browser, needs_chromium, open_file, quiet
+from playwright.sync_api import Browser, Page, expect
 
 from dlscratch.nn import Linear, ReLU, Residual, Sequential
 from dlscratch.pictures.graph import model_graph
 from dlscratch.pictures.graph_page import graph_page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+__all__ = ["browser"]  # a fixture
+
 HOSTILE = "<script>document.title='x'</script><img src=x onerror=alert(1)>"
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-    pytest.mark.filterwarnings("default"),  # what Playwright warns of is not ours
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """The page, opened from its file; afterwards, nothing may have been asked for or gone wrong."""
     file: Path = tmp_path_factory.mktemp("graph") / "graph.html"
     blocks = (Residual(Linear(out_features=4), ReLU()) for _ in range(25))
     model = Sequential(*blocks, input_shape=4)
     file.write_bytes(graph_page(model_graph(model, HOSTILE, ops=True)))
-    troubles: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page()
-        page.on("request", lambda request: None if request.url == file.as_uri() else troubles.append(request.url))
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: troubles.append("a dialog"))
-        page.goto(file.as_uri())
-        yield page
-        browser.close()
-    assert troubles == []
+    context = browser.new_context()
+    with quiet(context):
+        yield open_file(context, file)
 
 
 def test_names_are_text(page: Page) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ import pytest
 
 pytest.importorskip("playwright.sync_api")
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from browsing import browser, needs_chromium, open_file, quiet
+from playwright.sync_api import Browser, Page, expect
 
 from dlscratch.pictures.embedding_map import map_changes, map_words
 from dlscratch.word2vec.vectors import Neighbour, WordVectors
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = ["--no-sandbox", "--headless=new", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+__all__ = ["browser"]  # a fixture
+
 HOSTILE = (
     *("<script>alert(1)</script>", "</script><img src=x onerror=alert(1)>", "<!--", "\"'&<>`", "{{data}}", "$&"),
     *("\u202eabc", "\u200b", "\u00a0", "\x00", "\ud800", "😀", "שלום", "__proto__", "constructor", "toString"),
@@ -41,10 +41,7 @@ PAN = """async (zoom) => {
     return map.frameTimes.slice(1);
 }"""
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-    pytest.mark.filterwarnings("default"),  # what Playwright warns of is not ours
-]
+pytestmark = needs_chromium
 
 
 def plain(seed: int = 0) -> WordVectors:
@@ -67,14 +64,6 @@ def hostile() -> WordVectors:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def maps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A map of each kind."""
     folder = tmp_path_factory.mktemp("maps")
@@ -93,23 +82,14 @@ def opened(browser: Browser) -> Iterator[Any]:
     """`opened(path)`: the page when it is ready; afterwards, nothing may have gone wrong on it."""
     context = browser.new_context(reduced_motion="reduce")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    troubles: list[str] = []
 
     def open_page(path: Path, width: int = 1280, height: int = 800) -> Page:
-        page = context.new_page()
-        page.set_viewport_size({"width": width, "height": height})
-        address = path.as_uri()
-        page.on("request", lambda request: None if request.url == address else troubles.append(request.url[:200]))
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("dialog", lambda dialog: (troubles.append(dialog.message), dialog.dismiss()))
-        page.goto(address)
+        page = open_file(context, path, width, height)
         page.wait_for_function("window.dlscratchMap?.readyAt")
         return page
 
-    yield open_page
-    context.close()
-    assert troubles == []
+    with quiet(context):
+        yield open_page
 
 
 def rows(page: Page, place: str) -> list[int]:
@@ -202,6 +182,21 @@ def test_lasso_and_copy(opened: Any, maps: dict[str, Path]) -> None:
     page.locator("#copy").click()
     expect(page.locator("#selection-status")).to_have_text("copied")
     assert page.evaluate("navigator.clipboard.readText()").split() == list(vectors.words)
+
+
+def test_the_table_behind_the_map(opened: Any, maps: dict[str, Path]) -> None:
+    page, shown = opened(maps["plain"]), map_words(plain(), title="plain.npz")
+    page.locator("#search").fill("word7")
+    page.locator("#in-view").click()
+    assert page.locator("#table tr").count() == 0
+    page.get_by_text("As a table").click()
+    expect(page.locator("#table caption")).to_contain_text(f"The first 1,000. x: {shown.layout.axes[0]}")
+    lines = [row.locator("td").all_text_contents() for row in page.locator("#table tr").all()[1:4]]
+    for (word, x, y, count, cluster), expected in zip(lines, shown.rows(), strict=False):
+        assert (word, int(count.replace(",", ""))) == (expected["word"], expected["count"])
+        assert [float(x), float(y)] == pytest.approx([expected["x"], expected["y"]], abs=5e-5)
+        assert cluster == ", ".join(shown.cluster_names[expected["cluster"]])
+    assert shown.layout.axes[1] in str(page.locator("#map").get_attribute("aria-label"))
 
 
 def test_the_keyboard_moves_the_map(opened: Any, maps: dict[str, Path]) -> None:

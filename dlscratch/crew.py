@@ -1,17 +1,22 @@
-"""Threads that do the jobs of one step together, and one that works ahead.
+"""Threads that do the jobs of one step together.
 
 Which thread does which job depends on timing; what a job computes must not. So each job writes to places of its own,
-and reads nothing that another job of the same call writes.
+and reads nothing that another job of the same call writes. BLAS works on one thread in the meantime: the others are
+busy, and a product has the same bits however many there are.
 """
 
 from __future__ import annotations
 
-import queue
+import contextvars
+import functools
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-T = TypeVar("T")
+from dlscratch import blas
+from dlscratch.backend import thread_count
+
 Job = Callable[[], Any]
 
 
@@ -25,7 +30,7 @@ class Crew:
         self._lock = threading.Lock()
         self._error: BaseException | None = None
         for begin in self._begin:
-            threading.Thread(target=self._serve, args=(begin,), name="word2vec", daemon=True).start()
+            threading.Thread(target=self._serve, args=(begin,), name="crew", daemon=True).start()
 
     def run(self, jobs: Iterable[Job]) -> None:
         """Do all the jobs, in any order, and return when the last is done; the first error is raised here."""
@@ -63,36 +68,28 @@ class Crew:
             begin.release()
 
 
-def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The same items, made by another thread while the caller works; at most `depth` wait. Errors come through."""
-    waiting: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
-    stopped = threading.Event()
+_busy = threading.Lock()  # the threads of `side_by_side` serve one caller at a time
 
-    def make() -> None:
-        last: tuple[T | None, BaseException | None] = (None, None)
-        try:
-            for item in items:
-                waiting.put((item, None))
-                if stopped.is_set():
-                    return
-        except BaseException as error:
-            last = (None, error)
-        waiting.put(last)
 
-    thread = threading.Thread(target=make, name="word2vec prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        stopped.set()
-        while thread.is_alive():
+def side_by_side(jobs: Sequence[Job]) -> None:
+    """Do all the jobs on as many threads as `limit_threads` allows, each in the caller's context (no_grad).
+
+    Jobs that call this again, and callers on other threads, do theirs one after the other. The first error is raised.
+    """
+    threads = min(thread_count(), len(jobs))
+    with blas.one_thread():
+        if threads > 1 and _busy.acquire(blocking=False):
             try:
-                waiting.get(timeout=0.01)
-            except queue.Empty:
-                continue
+                context = contextvars.copy_context()
+                _crew(threads, os.getpid()).run([functools.partial(context.copy().run, job) for job in jobs])
+            finally:
+                _busy.release()
+        else:
+            for job in jobs:
+                job()
+
+
+@functools.cache
+def _crew(threads: int, process: int) -> Crew:
+    """The threads, which wait from call to call; a forked process needs its own."""
+    return Crew(threads)

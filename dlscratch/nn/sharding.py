@@ -1,0 +1,108 @@
+"""Shards: a batch cut into parts that stay in the cache and are computed side by side on all cores.
+
+A function of examples that treats each by itself gives the same for a part of a batch as for the whole. So each part
+passes through several layers, with a graph of its own, before the next begins, and what it leaves in the cache is used
+there. In the graph outside all this is one node. The parts depend on sizes only, and what they add to a parameter's
+gradient is summed in their order: the bits do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dlscratch.autograd import Tensor
+from dlscratch.autograd.engine import Node, Rule, _backward_pass, _recording, wrap
+from dlscratch.backend import Array
+from dlscratch.crew import side_by_side
+
+CACHED = 2**20  # numbers of a shard's largest activations that go in and come out together: half a megabyte of float32
+LANES = 8  # stretches of shards that each sum up gradients of their own
+
+
+def shards_of(examples: int, numbers: int) -> list[slice]:
+    """Even parts of a batch, where `numbers` of each example should be in the cache together; an even number of them."""
+    count = -(-examples * numbers // CACHED)
+    count = min(count + count % 2, examples) if count > 1 else 1
+    ends = [examples * i // count for i in range(count + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
+
+
+def in_shards(
+    function: Callable[..., Tensor], inputs: Sequence[Tensor], parameters: Sequence[Tensor], shards: Sequence[slice]
+) -> Tensor:
+    """function(*inputs), computed for each shard of the inputs' first axis; it must treat each example by itself.
+
+    `parameters` are all tensors besides the inputs that it uses and that may want a gradient.
+    """
+    work = _Work(function, inputs, shards)
+    operands = (*inputs, *parameters)
+    recorded = _recording.get() and any(x.requires_grad for x in operands)
+    rules: list[Rule | None] = [functools.partial(work.gradient, x) for x in operands]
+    return wrap(work.value, (), Node("Shards", work.value, operands, rules) if recorded else None)
+
+
+class _Work:
+    """The shards' graphs, and the gradients that they gave at last."""
+
+    def __init__(self, function: Callable[..., Tensor], inputs: Sequence[Tensor], shards: Sequence[slice]) -> None:
+        self.function, self.inputs, self.shards = function, inputs, shards
+        self.graphs: list[tuple[list[Tensor], Tensor]] = [None] * len(shards)  # type: ignore[list-item]
+        self.value: Array = None  # type: ignore[assignment]
+        self.waiting: dict[int, Array] = {}  # gradients that nobody has asked for yet
+        self._first = threading.Lock()
+        side_by_side([functools.partial(self._forward, lane) for lane in self._lanes()])
+
+    def _lanes(self) -> list[range]:
+        ends = [len(self.shards) * i // LANES for i in range(LANES + 1)]
+        return [range(*pair) for pair in itertools.pairwise(ends) if pair[0] < pair[1]]
+
+    def _forward(self, lane: range) -> None:
+        for index in lane:
+            shard = self.shards[index]
+            leaves = [wrap(x._array[shard]) for x in self.inputs]
+            for leaf, x in zip(leaves, self.inputs, strict=True):
+                leaf.requires_grad = x.requires_grad
+            result = self.function(*leaves)
+            with self._first:
+                if self.value is None:
+                    shape = (self.shards[-1].stop, *result.shape[1:])
+                    self.value = np.empty_like(result._array, shape=shape)
+            self.value[shard] = result._array
+            self.graphs[index] = leaves, result
+
+    def gradient(self, operand: Tensor, g: Array) -> Array:
+        """The rule of an operand: the first that is asked computes the gradients of all."""
+        if id(operand) not in self.waiting:
+            self._backward(g)
+        return self.waiting.pop(id(operand))
+
+    def _backward(self, g: Array) -> None:
+        wanted = [x for x in self.inputs if x.requires_grad]
+        self.waiting = {id(x): np.empty_like(x._array) for x in wanted}
+        lanes = self._lanes()
+        totals: list[dict[int, Array]] = [{} for _ in lanes]
+        jobs = zip(lanes, totals, strict=True)
+        side_by_side([functools.partial(self._backward_lane, lane, total, g) for lane, total in jobs])
+        for total in totals:
+            for key, part in total.items():
+                self.waiting[key] = self.waiting[key] + part if key in self.waiting else part
+
+    def _backward_lane(self, lane: range, totals: dict[int, Array], g: Array) -> None:
+        for index in lane:
+            shard, (leaves, result) = self.shards[index], self.graphs[index]
+            pairs = zip(leaves, self.inputs, strict=True)
+            places = {id(leaf): self.waiting[id(x)][shard] for leaf, x in pairs if x.requires_grad}
+            assert result._node is not None
+            for leaf, part in _backward_pass(result._node, g[shard]):
+                if id(leaf) in places:
+                    places[id(leaf)][...] = part
+                elif id(leaf) in totals:
+                    totals[id(leaf)] += part
+                else:
+                    totals[id(leaf)] = part
+

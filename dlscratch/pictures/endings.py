@@ -1,0 +1,16 @@
+"""What a file is to hold, told by how its name ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlscratch.errors import UsageError
+
+
+def ending_of(path: Path, known: Sequence[str]) -> str:
+    """The ending of a name, in lower case, such as `.svg`. UsageError for one that is not known."""
+    ending = path.suffix.lower()
+    if ending not in known:
+        raise UsageError(f"{path}: expected a name that ends in {', '.join(known[:-1])} or {known[-1]}")
+    return ending
