@@ -29,7 +29,7 @@ def gradcheck(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare the gradient of every parameter with finite differences, on the first batch, in float64."""
+    """Compare each gradient with finite differences, on the first batch, in float64. Exit code 1 if one is wrong."""
     from dataclasses import asdict
 
     from dlscratch.checks.gradients import check_gradients
@@ -65,7 +65,10 @@ def _show_gradients(console: Console, found: GradientCheck) -> None:
 
 
 def doctor(config: ConfigFile, overrides: Overrides = None, json: Json = False, quiet: Quiet = False) -> None:
-    """Look for what can be wrong with data, model and training: each with a verdict, the number, and what to do."""
+    """Look for what can be wrong with data, model and training: each with a verdict, the number, and what to do.
+
+    Exit code 1 if something is bad; warnings leave it at 0.
+    """
     from dataclasses import asdict
 
     from dlscratch.cli.console import Console

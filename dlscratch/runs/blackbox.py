@@ -27,6 +27,7 @@ from dlscratch.config.build import Experiment
 from dlscratch.config.schema import effective
 from dlscratch.errors import CheckpointError, DivergedError, DlscratchError, OutputError
 from dlscratch.nn import LOSSES, Loss, Sequential
+from dlscratch.nn.sizes import check_stored
 from dlscratch.runs.folder import environment
 from dlscratch.training import TrainingState
 from dlscratch.training.divergence import Story, examine
@@ -83,8 +84,11 @@ class BlackBox:
 
     @classmethod
     def _from(cls, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> BlackBox:
-        network = Sequential.from_architecture(metadata["architecture"], tuple(metadata["input_shape"]))
-        network.load_state_dict({name: array for name, array in arrays.items() if name not in BATCH})
+        architecture, shape = metadata["architecture"], tuple(metadata["input_shape"])
+        weights = {name: array for name, array in arrays.items() if name not in BATCH}
+        check_stored(architecture, shape, len(arrays[BATCH[0]]), sum(array.size for array in weights.values()))
+        network = Sequential.from_architecture(architecture, shape)
+        network.load_state_dict(weights)
         [(kind, options)] = metadata["loss"].items()
         facts = {name: metadata[name] for name in FACTS}
         if wrong := [name for name, kind in FACTS.items() if not isinstance(facts[name], kind)]:

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from dlscratch.datasets.sources import existing_file
+from dlscratch.archives import most_unpacked
+from dlscratch.datasets.sources import bomb, existing_file
 from dlscratch.errors import DataError
 
 STDIN = "-"
 PIECE = 1 << 20  # bytes that are read at once
+LONGEST_WORD = 1 << 26  # bytes
 SNIFFED = 4096  # bytes by which a file is known as text
 PACKED: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
     b"\x1f\x8b": (".gz", lambda file: gzip.GzipFile(fileobj=file)),
@@ -70,9 +72,11 @@ class Corpus:
             raw = _Digested(sys.stdin.buffer if name == STDIN else existing_file(Path(name)).open("rb"))
             with _guarded(name, _unpacked(name, raw)) as text:
                 place = Place("stdin" if name == STDIN else name)
-                for piece in cut(_without_mark(text)):
+                for piece in cut(_without_mark(text), place.name):
                     yield piece if piece.isascii() else place.checked(piece, self.errors)
                     place.move(piece)
+                    if place.offset > most_unpacked(raw.count):
+                        raise DataError(bomb(place.name, raw.count))
                 yield b"\n"
                 self._finish(raw)
 
@@ -179,13 +183,15 @@ def _without_mark(text: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def cut(blocks: Iterable[bytes]) -> Iterator[bytes]:
+def cut(blocks: Iterable[bytes], name: str = "text") -> Iterator[bytes]:
     """The same bytes in pieces that end with a line, or at a blank where a line is longer than a block.
 
-    A word is never cut, however long it is.
+    A word is never cut. DataError where one is so long that no text can have it.
     """
     waiting: list[bytes] = []
     for block in blocks:
+        if sum(map(len, waiting)) > LONGEST_WORD:
+            raise DataError(f"{name}: has more than {LONGEST_WORD} bytes without a blank or a line's end; is it text?")
         end = block.rfind(b"\n") + 1 or max(block.rfind(b" "), block.rfind(b"\t")) + 1
         if end:
             yield b"".join([*waiting, block[:end]])

@@ -24,7 +24,8 @@ import numpy as np
 
 from dlscratch import checkpoint
 from dlscratch.backend import Array
-from dlscratch.errors import CheckpointError, OutputError
+from dlscratch.errors import CheckpointError, DataError, OutputError
+from dlscratch.nn.sizes import memory
 from dlscratch.word2vec.corpus import Corpus
 from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.tokens import END, Shape, Tokenizer
@@ -33,6 +34,7 @@ from dlscratch.word2vec.vocabulary import Selection, Vocabulary
 IDS, FACTS = "corpus.ids", "corpus.npz"
 KIND = "word2vec corpus"
 NUMBERS = 1 << 18  # numbers that the second pass turns into ids at once
+SHARE_OF_MEMORY, BYTES_A_SHAPE = 0.5, 400  # that counting may take, and that it takes for each different shape
 HELD_OUT = 1000  # one sentence in so many is kept for the loss and not trained on
 MOST_HELD_OUT = 0.1  # of all words: where few sentences hold everything, none is held out
 
@@ -128,9 +130,13 @@ class _Numbers(dict[Shape, int]):
 
 
 def _number(corpus: Corpus, tokenizer: Tokenizer, file: IO[bytes]) -> tuple[list[Shape], Array]:
-    """Write the number of each shape of the corpus (int32); the shapes in order, and how often each occurs."""
+    """Write the number of each shape of the corpus (int32); the shapes in order, and how often each occurs.
+
+    DataError for more shapes than memory could hold, as noise instead of text has.
+    """
     numbers = _Numbers({END: 0})
     counts = np.zeros(1, np.int64)
+    most = int(memory() * SHARE_OF_MEMORY) // BYTES_A_SHAPE
     for piece in prefetch(corpus.pieces()):
         shapes = tokenizer.shapes(piece)
         found = np.fromiter(map(numbers.__getitem__, shapes), np.int32, len(shapes))
@@ -138,6 +144,8 @@ def _number(corpus: Corpus, tokenizer: Tokenizer, file: IO[bytes]) -> tuple[list
         more = np.bincount(found, minlength=len(numbers))
         more[: len(counts)] += counts
         counts = more
+        if len(numbers) > most:
+            raise DataError(f"the corpus has more than {most:,} different words, too many for the memory; is it text?")
     return list(numbers), counts
 
 

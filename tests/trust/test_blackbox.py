@@ -286,6 +286,8 @@ def test_where_it_is_not_reproduced_that_is_said(cli: Cli, tmp_path: Path) -> No
         lambda arrays, facts: (arrays, {**facts, "step": None}),
         lambda arrays, facts: (arrays, {**facts, "loss": {"none": {}}}),
         lambda arrays, facts: (arrays, {**facts, "architecture": [{"linear": {"out_features": 2}}]}),
+        lambda arrays, facts: (arrays, {**facts, "architecture": [{"linear": {"out_features": 10**12}}]}),
+        lambda arrays, facts: (arrays, {**facts, "input_shape": [10**12]}),
         lambda arrays, facts: ({**arrays, "batch/x": arrays["batch/x"][:, :2]}, facts),
         lambda arrays, facts: ({**arrays, "batch/y": arrays["batch/y"][:2]}, facts),
         lambda arrays, facts: ({**arrays, "batch/y": arrays["batch/y"] + 5}, facts),

@@ -52,11 +52,7 @@ def usual(tmp_path_factory: pytest.TempPathFactory, data: str) -> dict[str, obje
     return trained(run_cli, tmp_path_factory.mktemp("usual"), data, {}, "")
 
 
-TODAY = pytest.mark.xfail(strict=False, reason="BLAS sums in other pieces when it has one thread")
-RED = ("BLAS with one thread", "one thread")
-
-
-@pytest.mark.parametrize("name", [pytest.param(name, marks=TODAY) if name in RED else name for name in SAME])
+@pytest.mark.parametrize("name", SAME)
 def test_the_same_bits(cli: Cli, tmp_path: Path, usual: dict[str, object], data: str, name: str) -> None:
     assert trained(cli, tmp_path, data, *SAME[name]) == usual
 

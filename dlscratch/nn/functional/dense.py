@@ -8,6 +8,7 @@ import numpy as np
 
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
+from dlscratch.blas import one_thread
 
 FEW_ROWS = 64  # up to here BLAS shares out W Xᵀ better among its threads than X Wᵀ, and the result may stay turned
 WHOLE = 320  # terms of a sum that BLAS adds up in one go, on all processors; a longer sum it cuts in pieces
@@ -51,8 +52,12 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
     """a @ b of matrices in float32, with the same bits for any number of BLAS threads.
 
     OpenBLAS halves a long sum, or what is left of it, to even numbers on one thread and anywhere on several. So it
-    gets a length that it cuts alike, and the rest, of fewer than 32 terms, is added after it.
+    gets a length that it cuts alike, and the rest, of fewer than 32 terms, is added after it. A product with a vector
+    it would cut for each number of threads in another way.
     """
+    if 1 in (a.shape[0], b.shape[1]):
+        with one_thread():
+            return np.matmul(a, b, out=out)
     terms = a.shape[1]
     rest = terms % PIECES
     if terms <= WHOLE or not rest:
