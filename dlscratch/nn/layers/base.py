@@ -3,6 +3,7 @@
     class Scale(Layer):
         "y = weight · x, with a weight for each of the last axis's elements."
 
+        kind = "scale"
         size: Annotated[int | None, Gt(0), Doc("size of each input row; inferred when left out")] = None
 
         def shape_after(self, shape, site):  # without the batch axis; nothing is changed yet
