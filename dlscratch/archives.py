@@ -14,6 +14,7 @@ What holds for every packed file (.npz, .gz, .bz2, .xz)
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import re
@@ -33,8 +34,9 @@ MOST_UNPACKED = 100
 CHUNK = 1 << 20
 MOST_HEADER = 10_000  # bytes of an npy header, as in NumPy
 DAMAGE = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, OverflowError, RuntimeError, ValueError
-)  # fmt: skip
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError),
+    *(NotImplementedError, OverflowError, RuntimeError, ValueError, OSError),
+)
 
 FIELD = re.compile(r"'(descr|fortran_order|shape)': *('[^']*'|True|False|\([\d, L]*\)) *(?:, *|$)")
 TYPE = re.compile(r"[<>|=]?(?:[biufc](?:1|2|4|8|16|32)|[SU][1-9]\d{0,8}|[mM]8(?:\[\d{0,9}(?:[YMWDhs]|[munpfa]s)\])?)")
@@ -98,7 +100,9 @@ def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
             archive = zipfile.ZipFile(file)
             opened = Archive(archive, os.fstat(file.fileno()).st_size)
         except DAMAGE as error:
-            raise ArchiveError(f"the archive is damaged or cut short {_first_damage(file)}: {error}") from error
+            if is_damage(error):
+                raise ArchiveError(f"the archive is damaged or cut short {_first_damage(file)}: {error}") from error
+            raise
         with archive:
             yield opened
 
@@ -124,7 +128,14 @@ def _named(what: str) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        raise ArchiveError(f"{what} is damaged or cut short: {error}") from error
+        if is_damage(error):
+            raise ArchiveError(f"{what} is damaged or cut short: {error}") from error
+        raise
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the file is to blame for an error; EINVAL is what seeking to a place that cannot be gives."""
+    return not isinstance(error, OSError) or error.errno == errno.EINVAL
 
 
 def read_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
@@ -172,10 +183,14 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
             raise ArchiveError(f"array {name!r} is in the file twice")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise ArchiveError(f"array {name!r} is packed in a way that no .npz is; write it again with numpy.savez")
+        if member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
+            raise ArchiveError(f"array {name!r} is damaged or cut short: its two sizes in the directory disagree")
         members[name] = member
     unpacked = sum(member.file_size for member in members.values())
     if unpacked > most_unpacked(size):
-        raise ArchiveError(f"{size} bytes claim to unpack to {unpacked}; refused as a decompression bomb")
+        largest = max(members, key=lambda name: members[name].file_size)
+        what = f"{size} bytes claim to unpack to {unpacked}, most of them in array {largest!r}"
+        raise ArchiveError(f"{what}; refused as a decompression bomb: unpack it first, if you trust it")
     return members
 
 

@@ -23,12 +23,17 @@ Exit codes: 0 done · 1 a check found something wrong or different, or an intern
 
 
 class Commands(typer.core.TyperGroup):
-    """The commands. Those with many options are made when they are used, since making options takes time."""
+    """The commands. Each is made when it is used: making the options of all of them would take most of a start."""
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         """The command that the arguments name."""
-        if args[0] in LATE:
-            self.add_command(importlib.import_module(f"dlscratch.cli.{LATE[args[0]]}").command())
+        name = args[0]
+        if name in LATE:
+            self.add_command(importlib.import_module(f"dlscratch.cli.{LATE[name]}").command())
+        elif name in BY_NAME:
+            alone = typer.Typer(add_completion=False)
+            alone.command(name)(BY_NAME[name])
+            self.add_command(typer.main.get_command(alone))
         return super().resolve_command(ctx, args)
 
 
@@ -74,8 +79,9 @@ COMMANDS = (
     *(comparing.verify_resume, comparing.reproduce, comparing.diff),
     *(word2vec, vectors, replay.replay, configs.schema, configs.options),
 )
-for command in COMMANDS:
-    app.command()(command)
+BY_NAME = {command.__name__.replace("_", "-"): command for command in COMMANDS}
+for name, command in BY_NAME.items():
+    app.command(name, help=command.__doc__)(lambda: None)
 
 
 def run() -> None:

@@ -32,7 +32,7 @@ class Pack:
 
     def view(self, buffer: str, name: str) -> Array:
         """One parameter's part of a state, in its shape."""
-        return shaped(self.state[buffer][self.slices[name]], self.named[name].data)
+        return shaped(self.state[buffer][self.slices[name]], self.named[name]._array)
 
     def ready(self, steps: dict[str, int]) -> Iterator[Pack]:
         """What can be updated together now: all, if all have a gradient and as many updates; else one by one."""
@@ -47,7 +47,7 @@ class Pack:
     def gather(self) -> tuple[Array, Array, bool]:
         """All parameters and all gradients, each as one flat array, and whether these are copies."""
         parameters = [x._mutate() for x in self.named.values()]
-        gradients = [flat(x.grad, x.data) for x in self.named.values() if x.grad is not None]
+        gradients = [flat(x.grad, x._array) for x in self.named.values() if x.grad is not None]
         if len(parameters) == 1 and parameters[0].flags.forc:
             return flat(parameters[0], parameters[0]), gradients[0], False
         if self._copies is None:
@@ -60,8 +60,7 @@ class Pack:
     def scatter(self, p: Array) -> None:
         """Copy p back into the parameters."""
         for name, tensor in self.named.items():
-            array = tensor._mutate()
-            array[...] = shaped(p[self.slices[name]], array)
+            tensor._array[...] = shaped(p[self.slices[name]], tensor._array)
 
 
 def flat(x: Array, like: Array) -> Array:

@@ -165,9 +165,9 @@ class _Evaluation:
             self.source.fail(node, f"{name}: {error}")
         if result.size > LARGEST:
             self.source.fail(node, f"the result has {result.size:,} elements; at most {LARGEST:,} are shown")
-        if name in OPS or not made:
+        if name in OPS or not result.requires_grad:
             return self._add(node, name, result, operands)
-        last = unfold(self.expression.parts, made)
+        last = unfold(self.expression.parts, made, result)
         part = self._add(node, last.op, result, last.operands)
         part.called, part.made_of = name, last.text
         return part

@@ -14,7 +14,7 @@ import numpy as np
 
 from dlscratch.autograd import OPS, Node, Tensor
 from dlscratch.autograd.engine import wrap
-from dlscratch.autograd.watching import origin, watched_ops
+from dlscratch.autograd.watching import nodes_of, origin, watched_ops
 from dlscratch.backend import Array
 from dlscratch.pictures.parts import OP_OF, STRENGTH, STRONGEST, Part, short, written
 
@@ -29,10 +29,13 @@ def heard() -> Iterator[list[Made]]:
         yield made
 
 
-def unfold(parts: list[Part], made: list[Made]) -> Part:
-    """The last of the ops that were heard, as a part; all those before it, and their numbers, are added to `parts`."""
+def unfold(parts: list[Part], made: list[Made], result: Tensor) -> Part:
+    """The op that made the result, as a part; those before it that were heard, and their numbers, go to `parts`."""
     known = {id(origin(part.tensor)): part for part in parts}
+    own = set(map(id, nodes_of(result)))  # another thread may have been heard, too
     for node, value, values in made:
+        if id(node) not in own:
+            continue
         op = OP_OF[node.name]
         operands = tuple(_operand(parts, known, each) for each in values)
         text, strength = written(op, operands, options=_has_options(op)), STRENGTH.get(op, STRONGEST)

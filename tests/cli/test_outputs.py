@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from tiny_runs import ENVIRONMENT, project, train
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from dlscratch.cli.app import LATE, app
+from dlscratch.cli.app import app
 from dlscratch.word2vec.vectors import WordVectors
 
 OUT = {"--out", "-o", "--svg", "--to"}  # options that name a file to write
@@ -55,8 +54,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_command_that_writes_a_file_is_here() -> None:
-    commands = dict(get_command(app).commands)
-    commands |= {name: import_module(f"dlscratch.cli.{module}").command() for name, module in LATE.items()}
+    group = get_command(app)
+    context = group.context_class(group)
+    commands = {name: group.resolve_command(context, [name])[1] for name in list(group.commands)}
     groups = {name: each for name, each in commands.items() if isinstance(each, TyperGroup)}
     commands |= {f"{name} {inner}": each for name, group in groups.items() for inner, each in group.commands.items()}
     found = {name for name, each in commands.items() if any(OUT & set(option.opts) for option in each.params)}

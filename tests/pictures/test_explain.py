@@ -19,6 +19,7 @@ from dlscratch.pictures.explain_svg import explain_svg
 from dlscratch.pictures.expression import COMPOSED, evaluate
 from dlscratch.pictures.parts import STRENGTH, Part, short, written
 from dlscratch.pictures.rules import IDEAS, rules_of
+from dlscratch.pictures.unfolding import heard, unfold
 
 ARTICLE = """\
 forward
@@ -211,6 +212,16 @@ def test_brackets_stand_where_they_are_needed(outer: str, inner: str) -> None:
 
 def _used(text: str, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value for name, value in values.items() if re.search(rf"\b{name}\b", text)}
+
+
+def test_ops_of_another_thread_are_not_shown() -> None:
+    x, foreign = Tensor([1.0, 2.0], requires_grad=True, name="x"), Tensor(1.0, requires_grad=True)
+    parts = [Part(0, "x", "", x)]
+    with heard() as made:
+        total = ops.sum(x)
+        ops.exp(foreign)
+        last = unfold(parts, made, total / 2)
+    assert (last.text, [part.text for part in parts]) == ("sum(x, …) / 2", ["x", "sum(x, …)", "2"])
 
 
 def test_a_function_of_constants_stays_closed() -> None:

@@ -89,8 +89,9 @@ def check_indices(indices: Any, count: int, what: str) -> Any:
     """The indices themselves; ValueError unless they are integers from 0 to count − 1."""
     if indices.dtype.kind not in "iu":
         raise ValueError(f"expected integers that each name a {what}, got dtype {indices.dtype}")
-    if indices.size and not (indices.min() >= 0 and indices.max() < count):
-        wrong = next(int(i) for i in indices.reshape(-1) if not 0 <= i < count)
+    flat = indices.reshape(-1)
+    if indices.size and not (np.minimum.reduce(flat) >= 0 and np.maximum.reduce(flat) < count):
+        wrong = next(int(i) for i in flat if not 0 <= i < count)
         raise ValueError(f"index {wrong} names no {what}: there are {count}, from 0 to {count - 1}")
     return indices
 

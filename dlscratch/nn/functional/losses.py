@@ -38,9 +38,9 @@ def cross_entropy(
     uniform distribution; rows whose target is `ignore_index` count for nothing (if all are, the mean is 0).
     """
     rows, t, w, total = _class_rows(x, target, weight, ignore_index)
-    rows = rows - np.max(rows, 1, keepdims=True)
+    rows = rows - np.maximum.reduce(rows, 1, keepdims=True)
     e, each = np.exp(rows), np.arange(len(t))
-    sums = np.sum(e, 1)
+    sums = np.add.reduce(e, 1)
     log_sums = np.log(sums)
     certain = (1 - label_smoothing) * w  # the weight of the target class; the others are in `spread`
     losses = certain * (log_sums - rows[each, t])
@@ -97,9 +97,10 @@ def _class_rows(x: Array, target: Array, weight: Array | None, ignore_index: int
     rows = x if x.ndim == 2 else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
     rows = rows.copy(order="F") if rows.shape[1] < 64 else rows
     t = target.reshape(-1)
-    ignored = t == ignore_index
-    if weight is None and not ignored.any():
+    ignored = None if ignore_index < 0 and t.size and np.minimum.reduce(t) >= 0 else t == ignore_index
+    if weight is None and (ignored is None or not ignored.any()):
         return rows, check_indices(t, x.shape[1], "class"), 1, len(t)
+    ignored = t == ignore_index if ignored is None else ignored
     t = check_indices(np.where(ignored, 0, t), x.shape[1], "class")
     w = np.where(ignored, 0, np.ones_like(rows[:, 0]) if weight is None else weight.astype(x.dtype)[t])
     return rows, t, w, np.sum(w)
