@@ -20,14 +20,14 @@ from dlscratch.autograd.engine import Node, Rule, _backward_pass, _recording, wr
 from dlscratch.backend import Array
 from dlscratch.crew import side_by_side
 
-CACHED = 2**20  # numbers of a shard's largest activations that go in and come out together: half a megabyte of float32
+CACHED = 2**20  # numbers that go into a shard's widest layer and come out: 4 MiB of float32, for threads to wait rarely
 LANES = 8  # stretches of shards that each sum up gradients of their own
 
 
 def shards_of(examples: int, numbers: int) -> list[slice]:
-    """Even parts of a batch, where `numbers` of each example should be in the cache together; an even number of them."""
-    count = -(-examples * numbers // CACHED)
-    count = min(count + count % 2, examples) if count > 1 else 1
+    """Even parts of a batch, two by two, where `numbers` of each example should be in the cache together."""
+    pairs = -(-examples * numbers // (2 * CACHED))
+    count = min(2 * pairs, examples) if examples * numbers > CACHED // 2 else 1
     ends = [examples * i // count for i in range(count + 1)]
     return [slice(*pair) for pair in itertools.pairwise(ends)]
 

@@ -161,9 +161,7 @@ def conv2d(
         raise ValueError(f"expected x (N, C, H, W) and weight (O, C/groups, kh, kw) with groups={groups}")
     geometry = Geometry.of(weight.shape[2:], stride, padding, dilation)
     kernels = weight.reshape(groups, -1, *weight.shape[1:])
-    y = _correlate(x, kernels, geometry)
-    if bias is not None:
-        y += bias.reshape(-1, 1, 1)
+    y = _correlate(x, kernels, geometry, bias)
     opposite = geometry.reversed()
 
     def dx(g: Array) -> Array:
@@ -191,8 +189,8 @@ def _kernels(totals: list[Array], shape: tuple[int, ...]) -> Array:
 
 
 @one_thread()
-def _correlate(x: Array, kernels: Array, geometry: Geometry) -> Array:
-    """Images x (N, C, H, W) under kernels (groups, O/groups, C/groups, kh, kw): (N, O, h, w)."""
+def _correlate(x: Array, kernels: Array, geometry: Geometry, bias: Array | None = None) -> Array:
+    """Images x (N, C, H, W) under kernels (groups, O/groups, C/groups, kh, kw), plus bias (O,): (N, O, h, w)."""
     groups, outputs = len(kernels), kernels.shape[0] * kernels.shape[1]
     (height, width), grid = geometry.output(*x.shape[2:]), geometry.grid(*x.shape[2:])
     first, *others = geometry.matrices(kernels)
@@ -204,7 +202,8 @@ def _correlate(x: Array, kernels: Array, geometry: Geometry) -> Array:
         total = np.matmul(first, columns[0], out=scratch("sum", shape, y))
         for matrix, each in zip(others, columns[1:], strict=True):
             total += np.matmul(matrix, each, out=scratch("product", shape, y))
-        y[part] = total.reshape(outputs, -1, *grid)[:, :, :height, :width].transpose(1, 0, 2, 3)
+        images = total.reshape(outputs, -1, *grid)[:, :, :height, :width].transpose(1, 0, 2, 3)
+        np.add(images, 0 if bias is None else bias.reshape(-1, 1, 1), out=y[part])
     return y
 
 
