@@ -1,4 +1,4 @@
-"""A whole training run, from the config and the data files to the saved model, beside a PyTorch script: start-up included.
+"""A whole training run, from the config and the data to the saved model, beside a PyTorch script: start-up included.
 
     pip install '.[bench]' && python benchmarks/whole_process.py [--mnist FOLDER]
 

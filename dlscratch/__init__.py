@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlscratch.runs import Run, TrainedModel
     from dlscratch.runs.word2vec import Word2VecRun
     from dlscratch.training import fit
+    from dlscratch.training.profile import Profile
     from dlscratch.word2vec import Word2VecOptions, WordVectors
 
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "sample": "autograd",
     "build": "config.build",
     "DlscratchError": "errors",
+    "Profile": "training.profile",
     "Run": "runs",
     "TrainedModel": "runs",
     "fit": "training",
@@ -48,6 +50,7 @@ _HOMES = {
 __all__ = [
     "OPS",
     "DlscratchError",
+    "Profile",
     "Run",
     "Tensor",
     "TrainedModel",

@@ -150,7 +150,8 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 def load_any(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any] | None]:
     """The arrays of any .npz file, and the metadata if it is one of ours (otherwise None). Never unpickles."""
     with _opened(path) as archive:
-        metadata = _metadata(archive) if METADATA in archive.names else None
+        ours = METADATA in archive.names or archive.comment.startswith(SEAL)
+        metadata = _metadata(archive) if ours else None
         return {name: archive.read(name) for name in archive.names if name != METADATA}, metadata
 
 
@@ -177,6 +178,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Archive]:
 
 
 def _metadata(archive: Archive) -> dict[str, Any]:
+    if METADATA not in archive.names:
+        raise ArchiveError(f"array {METADATA!r} is missing from the file; it was altered")
     if archive.size(METADATA) > MOST_METADATA:
         raise ArchiveError(f"its metadata has {archive.size(METADATA)} bytes, more than {MOST_METADATA}")
     data = archive.read(METADATA).tobytes()

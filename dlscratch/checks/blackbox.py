@@ -66,7 +66,7 @@ class Replay:
             text += f", column {column[0] + 1}"
             text += f' "{columns[column[0]]}"' if array == "x" and column[0] < len(columns) else ""
         elif column:
-            text += f", at {column}"
+            text += f", at {column} (from 0)"
         return f"{text}: {value}"
 
     def differences(self) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from dlscratch.pictures.text import HIDDEN, harmless
+from dlscratch.pictures.text import HIDDEN, figure, harmless, one_line
 
 if TYPE_CHECKING:
     import rich.console
@@ -92,9 +92,9 @@ class Console:
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for number, name in enumerate(columns):
             justify: Literal["left", "right"] = "left" if number < left else "right"
-            table.add_column(harmless(name), justify=justify, overflow="fold")
+            table.add_column(one_line(name), justify=justify, overflow="fold")
         for row in rows:
-            table.add_row(*(markup.escape(harmless(cell)) for cell in row))
+            table.add_row(*(markup.escape(one_line(cell)) for cell in row))
         self.rich.print(table, soft_wrap=False)
 
     def tree(self, branch: Branch) -> None:
@@ -135,4 +135,4 @@ def number(value: Any, digits: int = 4) -> str:
         return "" if value is None else str(value).lower()
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
+    return figure(value, digits) if isinstance(value, float) else str(value)

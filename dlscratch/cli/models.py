@@ -30,6 +30,9 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the folder's last.npz.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the run that the folder holds.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Say where the time goes, by layer; writes profile.json, too.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,9 +49,9 @@ def train(
     short = {"training.epochs": epochs, "seed": seed}
     settings = [*(overrides or ()), *(f"{path}={value}" for path, value in short.items() if value is not None)]
     if seeds is None:
-        train_one(console, config, settings, out, resume=resume, force=force)
+        train_one(console, config, settings, out, resume=resume, force=force, profile=profile)
     else:
-        train_seeds(console, config, settings, out, seeds, resume=resume, force=force)
+        train_seeds(console, config, settings, out, seeds, resume=resume, force=force, profile=profile)
 
 
 def evaluate(

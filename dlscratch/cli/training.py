@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,27 +14,45 @@ from dlscratch.runs import Run
 
 if TYPE_CHECKING:
     from dlscratch.runs.seeds import Seeds
+    from dlscratch.training.profile import Profile
 
 MOST_COLUMNS = 8  # seeds whose figures stand side by side
 
 
 def train_one(
-    console: Console, config: str, overrides: list[str], out: Path | None, *, resume: bool, force: bool
+    console: Console,
+    config: str,
+    overrides: list[str],
+    out: Path | None,
+    *,
+    resume: bool,
+    force: bool,
+    profile: bool = False,
 ) -> None:
     """One run, to its end."""
-    experiment = build(config, overrides)
-    folder = out or Path("runs") / str(experiment.config.name)
-    describe_experiment(console, experiment)
-    with whole() as stop:
-        run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
-        follow(console, run, stop)
-    result = run.finish()
+    with _profiling(profile) as watch:
+        experiment = build(config, overrides)
+        folder = out or Path("runs") / str(experiment.config.name)
+        describe_experiment(console, experiment)
+        with whole() as stop:
+            run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
+            follow(console, run, stop)
+            profiled = _end_profile(console, run, watch)
+    result = {**run.finish(), **profiled}
     _show_result(console, result)
     console.result(result)
 
 
 def train_seeds(
-    console: Console, config: str, overrides: list[str], out: Path | None, count: int, *, resume: bool, force: bool
+    console: Console,
+    config: str,
+    overrides: list[str],
+    out: Path | None,
+    count: int,
+    *,
+    resume: bool,
+    force: bool,
+    profile: bool = False,
 ) -> None:
     """A run for each seed, one after the other, and a table of all."""
     from dlscratch.runs.seeds import Seeds
@@ -42,12 +61,13 @@ def train_seeds(
     series.check(resume=resume, force=force)
     results: dict[int, dict[str, Any]] = {}
     for seed in series.seeds:
-        with whole() as stop:
+        with _profiling(profile) as watch, whole() as stop:
             run = series.run(seed, resume=resume, force=force)
             if not results:
                 describe_experiment(console, run.experiment)
             console.say(f"seed {seed}: {run.folder.path}", style="bold")
             follow(console, run, stop)
+            _end_profile(console, run, watch)
         results[seed] = run.finish()
     summary = series.summarize(results)
     _show_summary(console, series, summary)
@@ -79,6 +99,30 @@ def describe_experiment(console: Console, experiment: Experiment) -> None:
     console.say(f"{experiment.config.name}: {shape} inputs, target {target.name} ({what}); rows: {rows}; {model}")
     for warning in experiment.warnings:
         console.warn(warning)
+
+
+def _profiling(wanted: bool) -> AbstractContextManager[Profile | None]:
+    """Inside, all that is computed is timed, if it is wanted."""
+    if not wanted:
+        return nullcontext()
+    from dlscratch.training.profile import Profile
+
+    return Profile()
+
+
+def _end_profile(console: Console, run: Run, profile: Profile | None) -> dict[str, Any]:
+    """Show what the training took, and write it to the run's folder; what --json adds to the result."""
+    if profile is None or run.idle:
+        return {}
+    from dlscratch.training.profile import CAPTION
+
+    profile.stop()
+    document = profile.document()
+    run.folder.write_profile(document)
+    titles, *lines = profile.table()
+    console.table(titles, lines, left=2)
+    console.say(CAPTION)
+    return {"profile": document}
 
 
 def _show_result(console: Console, result: dict[str, Any]) -> None:

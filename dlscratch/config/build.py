@@ -26,6 +26,7 @@ from dlscratch.optim.optimizers import Optimizer
 from dlscratch.optim.schedules import Schedule
 from dlscratch.training.early_stopping import EarlyStopping
 from dlscratch.training.objective import Objective
+from dlscratch.training.stopwatch import READING, timed_as
 
 SOFTMAX = ("softmax", "log_softmax")
 
@@ -96,6 +97,7 @@ def assemble(document: Document, config: Config, base: Path) -> Experiment:
     )  # fmt: skip
 
 
+@timed_as(READING)
 def _data(document: Document, config: Config, base: Path) -> tuple[Prepared, dict[str, str]]:
     """The prepared parts, and the SHA-256 of every file that they come from."""
     files: list[Path] = []

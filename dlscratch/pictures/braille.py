@@ -9,6 +9,7 @@ import numpy as np
 from dlscratch.backend import Array
 from dlscratch.pictures.axes import Axis, tick_name
 from dlscratch.pictures.curves import Chart, Series
+from dlscratch.pictures.text import figure
 
 BITS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of U+2800, by row and column of the dot
 LEAST_WIDTH = 12
@@ -48,7 +49,7 @@ def _heading(chart: Chart) -> Line:
 
 def _last(series: Series) -> str:
     value = next((value for value in reversed(series.y) if value is not None), None)
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else figure(value)
 
 
 def _scale(y: Axis, height: int) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dlscratch.pictures.markup import Html, join, tag
+from dlscratch.pictures.text import figure as figure_of
 
 NOTHING = tag("span", "–", class_="none")
 
@@ -16,7 +17,7 @@ def number(value: Any, name: str | None = None) -> Html:
         return NOTHING
     if isinstance(value, bool):
         return Html("yes" if value else "no")
-    shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    shown = f"{value:,}" if isinstance(value, int) else figure_of(value)
     return tag("data", shown.replace("-", "−"), value=repr(value), data_name=name)
 
 

@@ -13,6 +13,11 @@ def harmless(text: object) -> str:
     return HIDDEN.sub(lambda found: found.group().encode("unicode_escape").decode(), str(text))
 
 
+def one_line(text: object) -> str:
+    """The same on one line, for a cell of a table."""
+    return harmless(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def cut(text: str, letters: int) -> str:
     """A text of at most so many letters."""
     return text if len(text) <= letters else text[: letters - 1] + "…"
@@ -21,6 +26,19 @@ def cut(text: str, letters: int) -> str:
 def counted(number: int, what: str) -> str:
     """`1 layer`, `1,280 parameters`."""
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def figure(value: float, digits: int = 4) -> str:
+    """A number with so many significant digits: 0.0003, 239.1, 26,980; very large and very small ones as 1e+12."""
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:,.0f}" if 10 ** (digits - 1) <= abs(rounded) < 1e9 else f"{value:.{digits}g}"
+
+
+def file_size(count: int) -> str:
+    """`812 bytes`, `8.1 kB`, `7.3 MB`."""
+    if count < 1000:
+        return counted(count, "byte")
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def times(shape: Sequence[int]) -> str:

@@ -25,7 +25,8 @@ from dlscratch.errors import CheckpointError, OutputError, UsageError
 FILES = ("last.npz", "best.npz", "metrics.jsonl", "config.yaml", "run.json")
 VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
 BLACK_BOX = "blackbox.npz"  # of a run that diverged
-ALL = (BLACK_BOX, VECTORS, *FILES)  # in the order in which they can go: run.json tells that the folder is a run's
+PROFILE = "profile.json"  # of a run with --profile
+ALL = (BLACK_BOX, PROFILE, VECTORS, *FILES)  # in the order in which they can go: run.json tells that the folder is a run's
 _LOCKS: dict[int, int] = {}  # the folders (by inode) that this process has locked, and the open descriptors
 
 
@@ -35,7 +36,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last, self.best, self.metrics, self.config, self.run = (path / name for name in FILES)
-        self.vectors, self.black_box = path / VECTORS, path / BLACK_BOX
+        self.vectors, self.black_box, self.profile = path / VECTORS, path / BLACK_BOX, path / PROFILE
 
     @property
     def holds_a_run(self) -> bool:
@@ -90,7 +91,11 @@ class RunFolder:
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
         """Write run.json."""
-        write_text(self.run, json.dumps(finite(facts), indent=2, ensure_ascii=False) + "\n")
+        _write_json(self.run, facts)
+
+    def write_profile(self, document: Mapping[str, Any]) -> None:
+        """Write profile.json."""
+        _write_json(self.profile, document)
 
     def read_run(self) -> dict[str, Any]:
         """run.json, or an empty dict where there is none."""
@@ -131,6 +136,10 @@ class RunFolder:
         """Keep the lines of the first `epochs` epochs, with those that were still to be written; others come again."""
         lines = {line["epoch"]: line for line in (*unwritten, *self.read_metrics()) if line.get("epoch", 0) <= epochs}
         write_text(self.metrics, "".join(map(_line, (lines[epoch] for epoch in sorted(lines)))))
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False) + "\n")
 
 
 def _line(facts: Mapping[str, Any]) -> str:

@@ -28,7 +28,8 @@ from dlscratch.nn.sequential import blas_threads
 from dlscratch.runs.folder import RunFolder, clock, environment
 from dlscratch.runs.stored_config import differences, rebased
 from dlscratch.runs.trained import BATCH, TrainedModel, evaluate_part
-from dlscratch.training import Epoch, Step, TrainingState, fit
+from dlscratch.training import Epoch, Step, TrainingState, fit, timed_as
+from dlscratch.training.stopwatch import SAVING
 
 SAVE_SECONDS = 2.0  # a save takes some 20 ms, most of it waiting for the disk: 1% of the time
 SAVE_MINUTES = 10.0  # between two saves inside an epoch, where the config has no checkpoint_every
@@ -155,6 +156,7 @@ class Run:
         part = replace(part, targets=self.experiment.objective.loss_targets(part.targets))
         return part.batches(size, shuffle=shuffle, seed=self.experiment.config.seed)
 
+    @timed_as(SAVING)
     def _end_epoch(self, record: Epoch) -> None:
         line = {"epoch": record.epoch, "step": record.step, "lr": record.lr, "seconds": round(record.seconds, 6)}
         self.model.facts["training"] |= {"epoch": record.epoch, "step": record.step, "metrics": record.values}
@@ -174,6 +176,7 @@ class Run:
         minutes = SAVE_MINUTES if every is None or every.minutes is None else every.minutes
         return time.monotonic() - self._saved >= 60 * minutes
 
+    @timed_as(SAVING)
     def save(self) -> None:
         """Bring best.npz, last.npz and metrics.jsonl up to date: in this order, so that the epochs that metrics.jsonl
         tells of are safe. The lines that it lacks when this is cut short are in last.npz, too.

@@ -13,7 +13,7 @@ and so does the time of its rules in the backward pass. The arithmetic, and with
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from dlscratch.errors import UsageError
 from dlscratch.nn import Layer, sharding
 from dlscratch.training import loop
 from dlscratch.training.loop import TrainingBatches, _Run
+from dlscratch.training.metrics import evaluate
 from dlscratch.training.stopwatch import READING, SAVING, Place, Stopwatch, timed, undivided, watching
 
 LOSS, GRAPH, GRADIENTS, OPTIMIZER, METRICS = "loss", "graph", "gradients", "optimizer", "metrics"
@@ -87,7 +88,7 @@ class Profile:
             self._replace(module, "Node", _TimedNode)
         self._replace(engine, "_backward_pass", timed(engine._backward_pass, Place(GRAPH, backward=True)))
         self._replace(sharding, "side_by_side", _timed_side_by_side)
-        self._replace(loop, "evaluate", timed(undivided()(loop.evaluate), Place(VALIDATION)))
+        self._replace(loop, "evaluate", timed(undivided()(evaluate), Place(VALIDATION)))
         self._replace(loop, "_Run", self._run)
         if self._given is not None:
             self._know(self._given)
@@ -143,19 +144,21 @@ class Profile:
 
     def rows(self) -> list[Row]:
         """A row for each layer, and for each other part that took time: together, all of it."""
-        total, watch = self.seconds, self._watch
+        total, seen = self.seconds, {place.row for place in self._watch.seconds}
         layers = {path: layer.kind for path, layer in self.model.named_layers()} if self.model else {}
-        seen = {place.row for place in watch.seconds}
         parts = [*(name for name in PARTS if name in seen), *sorted(seen.difference(layers, PARTS, [OTHER])), OTHER]
+        return [*(self._layer(path, layers, total) for path in layers), *(self._row(name, total) for name in parts)]
 
-        def row(name: str, kind: str) -> Row:
-            sides = Place(name), Place(name, backward=True)
-            seconds = [watch.seconds.get(side, 0.0) for side in sides]
-            within = [path for path in layers if path != name and path.startswith(f"{name}." if name else "")]
-            inside = sum(s for place, s in watch.seconds.items() if kind and place.row in within)
-            return Row(name, kind, *seconds, inside, *(watch.bytes.get(side, 0) for side in sides), sum(seconds) / total)
+    def _layer(self, path: str, layers: Mapping[str, str], total: float) -> Row:
+        names = [name for name in layers if name != path and name.startswith(f"{path}." if path else "")]
+        inside = sum(seconds for place, seconds in self._watch.seconds.items() if place.row in names)
+        return self._row(path, total)._replace(kind=layers[path], inside_seconds=inside)
 
-        return [row(*each) for each in (*layers.items(), *((name, "") for name in parts))]
+    def _row(self, name: str, total: float) -> Row:
+        sides = Place(name), Place(name, backward=True)
+        forward, backward = (self._watch.seconds.get(side, 0.0) for side in sides)
+        values, gradients = (self._watch.bytes.get(side, 0) for side in sides)
+        return Row(name, "", forward, backward, 0.0, values, gradients, (forward + backward) / total)
 
     def document(self) -> dict[str, Any]:
         """What was found, as JSON can hold it."""

@@ -26,6 +26,7 @@ from tiny_words import text
 from dlscratch import checkpoint
 from dlscratch.errors import CheckpointError
 from dlscratch.runs import TrainedModel
+from dlscratch.word2vec.encoding import load
 from dlscratch.word2vec.vectors import WordVectors
 
 
@@ -37,6 +38,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "text.txt").write_text(text(60))
     words = ("word2vec", folder / "text.txt", "--out", folder / "words", "--dim", "6", "--epochs", "1", "-q")
     assert command(*words).code == 0
+    for name in ("old.csv", "old.npz", "old.html"):  # which are to be replaced
+        shutil.copy(folder / "run" / "best.npz", folder / name)
     return folder
 
 
@@ -80,7 +83,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-NAMED = re.compile(r"(array|member) '|its metadata|at its beginning|expected an \.npz file, got")
+NAMED = re.compile(r"(array|member) ['\"]|its metadata|at its beginning|expected an \.npz file, got")
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -188,10 +191,10 @@ class FullDisk:
 OVERWRITING: dict[str, tuple[str, ...]] = {
     "train": ("train", "flowers.yaml", "--out", "run", "--resume", "--set", "training.epochs=3", "-q"),
     "word2vec": ("word2vec", "text.txt", "--out", "new/words", "--dim", "6", "--epochs", "2", "-q"),
-    "predict": ("predict", "run/best.npz", "flowers.csv", "-o", "run/best.npz", "--force"),
-    "export": ("vectors", "export", "words/vectors.npz", "--to", "words/vectors.npz"),
+    "predict": ("predict", "run/best.npz", "flowers.csv", "-o", "old.csv"),
+    "export": ("vectors", "export", "words/vectors.npz", "--to", "old.npz"),
     "init": ("init", "flowers.csv", "--target", "species", "-o", "flowers.yaml", "--force"),
-    "report": ("report", "run", "-o", "run/config.yaml.html"),
+    "report": ("report", "run", "-o", "old.html"),
 }
 
 
@@ -214,8 +217,8 @@ def is_whole(place: Path, path: str, old: bytes | None, new: bytes | None) -> bo
     content = (place / path).read_bytes() if (place / path).exists() else None
     if content == old or path.endswith("metrics.jsonl"):  # lines are added to it: the last one need not be whole
         return content is not None and content.startswith(old or b"")
-    if path.endswith("corpus.ids"):  # which is known as unfinished while there is no corpus.npz
-        return not (place / path).with_suffix(".npz").exists()
+    if path.endswith("corpus.ids"):  # without corpus.npz it is known to be unfinished
+        return not (place / path).with_suffix(".npz").exists() or load((place / path).parent) is not None
     if path.endswith(".npz"):
         return bool(checkpoint.load(place / path))
     return bool(json.loads(content or b"")) if path.endswith(".json") else content == new

@@ -127,7 +127,7 @@ class Geometry(NamedTuple):
         return self.kernel[0] if self.dense and channels * self.kernel[1] >= LONG else 1
 
     def matrices(self, kernels: Array) -> list[Array]:
-        """The kernels (groups, O/groups, C/groups, kh, kw) as (groups, O/groups, …), one for each part of the columns."""
+        """The kernels (groups, O/groups, C/groups, kh, kw) as (groups, O/groups, …), one for each part of columns."""
         groups, outputs, channels = kernels.shape[:3]
         if self.rows_apart(channels) == 1:
             return [kernels.reshape(groups, outputs, -1)]
@@ -183,8 +183,8 @@ def conv2d(
 
 def _kernels(totals: list[Array], shape: tuple[int, ...]) -> Array:
     """What `Geometry.matrices` undoes, for the transposed matrices: (O, C/groups, kh, kw)."""
-    O, C, kh, kw = shape
-    parts = [total.swapaxes(1, 2).reshape(O, C, kh // len(totals), kw) for total in totals]
+    outputs, C, kh, kw = shape
+    parts = [total.swapaxes(1, 2).reshape(outputs, C, kh // len(totals), kw) for total in totals]
     return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0].copy()
 
 

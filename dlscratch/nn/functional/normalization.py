@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
+from dlscratch.crew import side_by_side
+
+BLOCK = 2**18  # numbers of a block of examples: a megabyte of float32
 
 GIVEN: Any = {"mean": np.array([0.1, -0.2, 0.3]), "var": np.array([0.5, 1.0, 2.0])}
 
@@ -38,30 +44,92 @@ def batch_norm(
     own, n = mean is None or var is None, x.size // max(x.shape[1], 1)
     if own and n < 2:
         raise ValueError(f"needs more than one value a channel in training, got {n}; use a batch of at least 2")
-    column = (-1,) + (1,) * (x.ndim - 2)  # (C,) against (N, C, ...)
-    mean = per_channel(x) / n if mean is None or own else mean.astype(x.dtype)
-    z = x - mean.reshape(column)
-    var = per_channel(z, z) / n if var is None or own else var.astype(x.dtype)
+    if mean is None or var is None:
+        mean, var = _moments(x)
+    mean, var = mean.astype(x.dtype, copy=False), var.astype(x.dtype, copy=False)
     if seen is not None:
         seen.update(mean=mean, var=var)
     scale = 1 / np.sqrt(var + eps)
-    z *= scale.reshape(column)
     gain = scale if weight is None else scale * weight
-    y = z * weight.reshape(column) if weight is not None else z if bias is None else z.copy()
-    if bias is not None:
-        y += bias.reshape(column)
+    m, a, b = _column(mean, x), _column(gain, x), None if bias is None else _column(bias, x)
+    y = np.empty_like(x, dtype=np.result_type(x, gain))
+    sums = _Sums(x, m)
+
+    def normalize(part: slice) -> None:
+        d = np.subtract(x[part], m, out=y[part])
+        d *= a
+        if b is not None:
+            d += b
 
     def dx(g: Array) -> Any:
         if not own:
-            return g * gain.reshape(column)
-        slope = per_channel(g, z) / n
-        total = z * (-slope).reshape(column)
-        total += g
-        total -= (per_channel(g) / n).reshape(column)
-        total *= gain.reshape(column)
-        return total
+            return g * a
+        total, products = sums.of(g)
+        slope, shift = _column(-products / n * scale * scale, x), _column(-total / n, x)
+        dx = np.empty_like(g)
 
-    return y, dx, lambda g: per_channel(g, z), per_channel
+        def differentiate(part: slice) -> None:
+            d = np.subtract(x[part], m, out=dx[part])
+            d *= slope
+            d += shift
+            d += g[part]
+            d *= a
+
+        _side_by_side(differentiate, x)
+        return dx
+
+    _side_by_side(normalize, x)
+    return y, dx, lambda g: sums.of(g)[1] * scale, lambda g: sums.of(g)[0]
+
+
+def _moments(x: Array) -> tuple[Array, Array]:
+    """Mean and variance of each channel, from those of blocks (Chan, Golub and LeVeque 1979, eq. 2.1)."""
+
+    def moments(part: slice) -> tuple[int, Array, Array]:
+        n = x[part].size // x.shape[1]
+        mean = per_channel(x[part]) / n
+        d = x[part] - _column(mean, x)
+        return n, mean, per_channel(d, d)
+
+    parts = _side_by_side(moments, x)
+    n = sum(count for count, _, _ in parts)
+    mean = sum(count * each for count, each, _ in parts) / n
+    return mean, sum(squares + count * (each - mean) ** 2 for count, each, squares in parts) / n
+
+
+class _Sums:
+    """Σ g and Σ g · (x − mean) of each channel, which all three rules need, computed once for each g."""
+
+    def __init__(self, x: Array, mean: Array) -> None:
+        self.x, self.mean = x, mean
+        self.last: tuple[Callable[[], Array | None], tuple[Array, Array]] | None = None
+
+    def of(self, g: Array) -> tuple[Array, Array]:
+        if self.last is None or self.last[0]() is not g:
+            total, products = zip(*_side_by_side(functools.partial(self._block, g), self.x), strict=True)
+            self.last = weakref.ref(g), (sum(total), sum(products))
+        return self.last[1]
+
+    def _block(self, g: Array, part: slice) -> tuple[Array, Array]:
+        return per_channel(g[part]), per_channel(g[part], self.x[part] - self.mean)
+
+
+def _side_by_side(function: Callable[[slice], Any], x: Array) -> list[Any]:
+    """What the function gives for each block of examples of x, so small that they stay in the cache, in their order."""
+    step = max(1, BLOCK // max(1, x[:1].size))
+    parts = [slice(start, start + step) for start in range(0, len(x), step)]
+    results: list[Any] = [None] * len(parts)
+
+    def job(index: int) -> None:
+        results[index] = function(parts[index])
+
+    side_by_side([functools.partial(job, index) for index in range(len(parts))])
+    return results
+
+
+def _column(values: Array, x: Array) -> Array:
+    """(C,) in a shape to compute with (N, C, ...)."""
+    return values.reshape(-1, *(1,) * (x.ndim - 2))
 
 
 def per_channel(x: Array, y: Array | None = None) -> Any:
