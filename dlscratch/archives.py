@@ -186,6 +186,8 @@ def _members(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
         if member.compress_type == zipfile.ZIP_STORED and member.file_size != member.compress_size:
             raise ArchiveError(f"array {name!r} is damaged or cut short: its two sizes in the directory disagree")
         members[name] = member
+    if not members:
+        raise ArchiveError("an archive without arrays, or at its beginning or end damaged so that none is found")
     unpacked = sum(member.file_size for member in members.values())
     if unpacked > most_unpacked(size):
         largest = max(members, key=lambda name: members[name].file_size)

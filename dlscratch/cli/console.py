@@ -92,7 +92,7 @@ class Console:
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
         for number, name in enumerate(columns):
             justify: Literal["left", "right"] = "left" if number < left else "right"
-            table.add_column(one_line(name), justify=justify, overflow="fold")
+            table.add_column(markup.escape(one_line(name)), justify=justify, overflow="fold")
         for row in rows:
             table.add_row(*(markup.escape(one_line(cell)) for cell in row))
         self.rich.print(table, soft_wrap=False)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.progress import Progress, ProgressColumn
+from rich.progress import ProgressColumn
 from rich.text import Text
 
+from dlscratch.cli.bars import Bar
 from dlscratch.pictures.braille import Line, plot
 from dlscratch.pictures.colours import COLOURS
 from dlscratch.pictures.curves import Chart, Series
@@ -66,14 +67,15 @@ class LiveCurve:
 
     def _chart(self) -> Chart:
         known = {"training": self.points, "validation": self.validation}
-        return Chart("loss", "epoch", [_series(name, points) for name, points in known.items() if points])
+        shown = [(name, points, colour) for colour, (name, points) in enumerate(known.items()) if points]
+        return Chart("loss", "epoch", [_series(*each) for each in shown])
 
 
-def _series(name: str, points: Sequence[tuple[float, float]]) -> Series:
-    return Series("", name, [x for x, _ in points], [y for _, y in points], name)
+def _series(name: str, points: Sequence[tuple[float, float]], colour: int) -> Series:
+    return Series("", name, [x for x, _ in points], [y for _, y in points], name, colour)
 
 
-class CurveAndBar(Progress):
+class CurveAndBar(Bar):
     """A bar under a curve."""
 
     def __init__(self, *columns: str | ProgressColumn, **options: Any) -> None:
@@ -83,4 +85,4 @@ class CurveAndBar(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         """What is drawn, from top to bottom."""
         yield self.curve
-        yield self.make_tasks_table(self.tasks)
+        yield from super().get_renderables()

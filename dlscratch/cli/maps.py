@@ -86,11 +86,12 @@ def _progress(console: Console) -> Iterator[Callable[[str, float | None], None]]
     if not console.is_terminal or console.quiet:
         yield lambda phase, share: None
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 
+    from dlscratch.cli.bars import Bar
     from dlscratch.cli.signals import leaving
 
     columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console.rich, transient=True) as bar, leaving(bar.stop):
+    with Bar(*columns, console=console.rich, transient=True) as bar, leaving(bar.stop):
         task = bar.add_task("", total=None)
         yield lambda phase, share: bar.update(task, description=phase, completed=share or 0, total=share and 1)

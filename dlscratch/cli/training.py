@@ -10,6 +10,8 @@ from dlscratch.cli.console import Console, number
 from dlscratch.cli.progress import training_view
 from dlscratch.cli.signals import Stop, whole
 from dlscratch.config.build import Experiment, build
+from dlscratch.pictures.graph import model_graph
+from dlscratch.pictures.text import counted
 from dlscratch.runs import Run
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ def describe_experiment(console: Console, experiment: Experiment) -> None:
     rows = ", ".join(f"{name} {count:,}" for name, count in experiment.rows.items())
     what = f"{len(target.classes)} classes" if target.task == "classification" else "a number"
     shape = "x".join(map(str, experiment.prepared.preprocessor.input_shape))
-    model = f"{experiment.model.summary().parameters:,} parameters in {len(experiment.model)} layers"
+    graph = model_graph(experiment.model, "")
+    model = f"{counted(graph.root.parameters, 'parameter')} in {counted(graph.layers, 'layer')}"
     console.say(f"{experiment.config.name}: {shape} inputs, target {target.name} ({what}); rows: {rows}; {model}")
     for warning in experiment.warnings:
         console.warn(warning)

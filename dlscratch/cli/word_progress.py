@@ -55,10 +55,12 @@ def word_view(console: Console) -> Iterator[WordView]:
     if not console.is_terminal or console.quiet:
         yield WordView(console, None)
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+
+    from dlscratch.cli.bars import Bar
 
     columns = (BarColumn(bar_width=24), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
-    with Progress(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
+    with Bar(*columns, console=console.rich, transient=True, refresh_per_second=8) as bar:
         yield WordView(console, bar)
 
 

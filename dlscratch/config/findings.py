@@ -95,8 +95,6 @@ def _npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the arrays in an archive that can be used."""
     shapes: dict[str, tuple[int, ...]] = {}
     with opened(path) as archive:
-        if not archive.names:
-            raise DataError(f"{path}: is an archive without arrays; save them with numpy.savez")
         for name in archive.names:
             with contextlib.suppress(ArchiveError):  # an array of objects is there, but no use; damage is told later
                 shape = archive.shape(name)

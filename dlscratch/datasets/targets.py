@@ -12,10 +12,12 @@ from dlscratch.backend import Array
 from dlscratch.datasets.cells import quoted, sort_names
 from dlscratch.datasets.scaling import shift_and_divisor
 from dlscratch.datasets.tables import Arrays, Categories, Column, Table, as_categories, as_numbers, text_rows
-from dlscratch.errors import DataError
+from dlscratch.errors import CheckpointError, DataError
+from dlscratch.nn.fields import check_fields
 
 Task = Literal["classification", "regression"]
 
+STATE = {"name": str, "task": Task, "classes": list[str], "mean": list[float], "std": list[float]}
 MOST_CLASSES = 20  # distinct whole numbers in a column of numbers that still are classes
 MOST_INTEGER_CLASSES = 256  # in an array of an integer type, such as the labels of an image set
 ROWS_A_CLASS = 5  # fewer rows a distinct value than this, and the values are amounts
@@ -70,9 +72,17 @@ class Target:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Target:
-        """The target that `state` described."""
-        lists = {key: tuple(state[key]) for key in ("classes", "mean", "std")}
-        return cls(state["name"], state["task"], **lists)
+        """The target that `state` described; CheckpointError where it does not describe one."""
+        check_fields(state, "the target", STATE)
+        target = cls(state["name"], state["task"], *(tuple(state[key]) for key in ("classes", "mean", "std")))
+        scale = np.array([target.mean, target.std], np.float64) if len(target.mean) == len(target.std) else None
+        if target.task == "classification" and not 2 <= len(target.classes) == len(set(target.classes)):
+            raise CheckpointError("the target: expected two classes or more, each once")
+        if target.task == "regression" and (
+            scale is None or not scale.size or not np.isfinite(scale).all() or not scale[1].all()
+        ):
+            raise CheckpointError("the target: expected a finite mean and a std other than 0 of each number")
+        return target
 
     def _class_numbers(self, data: Table | Arrays, values: Column) -> Array:
         column = _one_a_row(data, self.name, values)

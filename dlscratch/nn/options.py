@@ -38,22 +38,22 @@ def check_options(instance: Any) -> None:
         value = getattr(instance, name)
         if value is ...:
             raise UsageError(f"{title}: {name} is missing; write {title}({name}=…)")
-        if not (_fits(value, hint) and all(_within(number, hint) for number in _numbers(value))):
+        if not (fits(value, hint) and all(_within(number, hint) for number in _numbers(value))):
             raise UsageError(f"{title}: {name} is {value!r}; expected {_words(hint)}")
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
     """Whether a value has the JSON-like type that a hint names; lists stand for tuples, integers for floats."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _fits(value, inner[0])
+        return fits(value, inner[0])
     if origin in (Union, types.UnionType):
-        return any(_fits(value, member) for member in inner)
+        return any(fits(value, member) for member in inner)
     if origin is Literal:
         return isinstance(value, str) and value in inner
     if origin in (tuple, list):
         fixed = origin is tuple and ... not in inner
-        items = isinstance(value, list | tuple) and all(_fits(item, inner[0]) for item in value)
+        items = isinstance(value, list | tuple) and all(fits(item, inner[0]) for item in value)
         return items and (not fixed or len(value) == len(inner))
     if hint in (int, float):
         return isinstance(value, Integral if hint is int else Real) and not isinstance(value, bool)

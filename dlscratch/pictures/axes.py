@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
+SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
 @dataclass(frozen=True)
 class Axis:
     """A range of numbers, low to high, drawn from `start` to `end`; `log` spaces them by their logarithm.
 
-    `whole` is for epochs and counts: there is nothing between two of them.
+    `whole` is for epochs and counts, which have no fractions: the axis begins and ends at whole numbers.
     """
 
     low: float
@@ -31,18 +34,23 @@ class Axis:
         log: bool = False,
         whole: bool = False,
         margin: float = 0.0,
+        most: float = math.inf,
     ) -> Axis:
-        """The axis that shows all finite values (for `log`: the positive ones), and a margin, a part of the range."""
+        """The axis that shows all finite values (for `log`: the positive ones), and a margin, a part of the range.
+
+        It does not go beyond `most`, the best that there is.
+        """
         shown = [x for x in values if x is not None and math.isfinite(x) and (x > 0 or not log)]
         low, high = (min(shown), max(shown)) if shown else (0.0, 1.0) if not log else (0.1, 1.0)
         if log:
             low, high = (low, high) if high > low else (low / 2, high * 2)
             return cls(low, high, start, end, log)
+        low, high = (math.floor(low), math.ceil(high)) if whole else (low, high)
         if high - low <= 1e-12 * max(abs(low), abs(high)):
             half = 0.5 if whole else (abs(low) or 1) / 2
             low, high = low - half, high + half
         room = margin * (high - low)
-        return cls(low - room, high + room, start, end, whole=whole)
+        return cls(low - room, max(low, min(high + room, most)), start, end, whole=whole)
 
     def __call__(self, value: float | None) -> float | None:
         """The place of a value; None for what cannot be drawn."""
@@ -69,7 +77,7 @@ def round_step(least: float) -> float:
 
 
 def tick_name(value: float) -> str:
-    """A short name: 0.25, 1500, 20k, 1e-05."""
-    if abs(value) >= 10_000 and value % 1000 == 0 and abs(value) < 1e9:
-        return f"{value / 1000:g}k"
-    return f"{value:.6g}".replace("-", "−")
+    """A short name: 0.25, 1500, 20k, 1.5M, 1e-05."""
+    fits = 10_000 <= abs(value) < 1e12
+    size, letter = next((each for each in SIZES if fits and abs(value) >= each[0]), (1, ""))
+    return f"{value / size:.6g}{letter}".replace("-", "−")

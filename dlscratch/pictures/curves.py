@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
 
 from dlscratch.errors import UsageError, did_you_mean
+from dlscratch.pictures.axes import Axis
 from dlscratch.pictures.colours import COLOURS
 from dlscratch.pictures.figures import drawable, image
 
@@ -32,25 +34,43 @@ TITLES = {  # where the name says too little
     "r2": "R²",
     "lr": "learning rate",
 }
+BEST = {"accuracy": 1.0, "macro_f1": 1.0, "r2": 1.0}  # nothing is above
 MARKERS = (None, "o", "s", "^", "v")  # of the first runs, as many as there are colours, of the next …
+
+VALIDATION = "validation"
+CLEARANCE = 0.005  # so that a line at the very top is whole
 
 Lines = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One curve: a value, or None where it was not finite, at each x; of a `run`, and of a `part` of its data."""
+    """One curve: a value, or None where it was not finite, at each x; of a `run`, and of a `part` of its data.
+
+    In all charts of a picture `colour` tells the runs apart, or the parts of a single run.
+    """
 
     run: str
     part: str
     x: list[float]
     y: list[float | None]
     name: str
+    colour: int = 0
 
     @property
     def dashed(self) -> bool:
         """Whether it is of the validation rows: drawn in the same way wherever it stands."""
-        return self.part == "validation"
+        return self.part == VALIDATION
+
+    @property
+    def last(self) -> float | None:
+        """The last number; None where there is none."""
+        return next((value for value in reversed(self.y) if value is not None), None)
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it is one number alone, which a line would not show."""
+        return sum(value is not None for value in self.y) == 1
 
 
 @dataclass(frozen=True)
@@ -64,12 +84,17 @@ class Chart:
     @property
     def title(self) -> str:
         """`top_5_accuracy` -> `top 5 accuracy`."""
-        return TITLES.get(self.metric, self.metric.replace("_", " "))
+        return title_of(self.metric)
 
     @property
     def unit(self) -> str:
         """What its numbers are."""
         return UNITS.get(self.metric, "")
+
+    @property
+    def most(self) -> float:
+        """What its numbers cannot be above."""
+        return BEST.get(self.metric, math.inf)
 
     @property
     def x_name(self) -> str:
@@ -79,7 +104,12 @@ class Chart:
     @property
     def counts(self) -> bool:
         """Whether the x axis counts, and so has no fractions."""
-        return self.x != "seconds" and all(x.is_integer() for series in self.series for x in series.x)
+        return self.x != "seconds"
+
+
+def title_of(metric: str) -> str:
+    """`top_5_accuracy` -> `top 5 accuracy`."""
+    return TITLES.get(metric, metric.replace("_", " "))
 
 
 def charts(runs: Mapping[str, Lines], metrics: Iterable[str] = (), x: X = "epoch") -> list[Chart]:
@@ -97,7 +127,7 @@ def charts(runs: Mapping[str, Lines], metrics: Iterable[str] = (), x: X = "epoch
 
 
 def _keys(metric: str) -> dict[str, str]:
-    return {metric: "training", f"val_{metric}": "validation"}
+    return {metric: "training", f"val_{metric}": VALIDATION}
 
 
 def _numbers(lines: Lines, key: str) -> bool:
@@ -107,12 +137,13 @@ def _numbers(lines: Lines, key: str) -> bool:
 
 def _chart(runs: Mapping[str, Lines], metric: str, x: X) -> Chart:
     series = []
-    for run, lines in runs.items():
+    for number, (run, lines) in enumerate(runs.items()):
         for key, part in _keys(metric).items():
             if _numbers(lines, key):
                 part = "held out" if metric == "loss" and "words_per_second" in lines[0] else part  # of a word2vec run
-                name = part if len(runs) == 1 else f"{run}, {part}"
-                series.append(Series(run, part, _positions(lines, x), [line.get(key) for line in lines], name))
+                name, colour = (part, int(part == VALIDATION)) if len(runs) == 1 else (f"{run}, {part}", number)
+                values = [line.get(key) for line in lines]
+                series.append(Series(run, part, _positions(lines, x), values, name, colour))
     return Chart(metric, x, series)
 
 
@@ -166,17 +197,17 @@ def draw(drawn: Sequence[Chart], kind: str, *, log: bool = False) -> bytes:
 
 def _axes(axes: Any, chart: Chart, log: bool) -> None:
     """A colour for each run and a dash for each part; of a single run each part has its colour, too."""
-    runs = list(dict.fromkeys(series.run for series in chart.series))
     for series in chart.series:
-        run = runs.index(series.run)
-        colour = run if len(runs) > 1 else int(series.dashed)
-        y = [float("nan") if value is None else value for value in series.y]
-        marker = "o" if len(y) == 1 else MARKERS[run // len(COLOURS) % len(MARKERS)]
-        style = {"color": COLOURS[colour % len(COLOURS)], "marker": marker, "markevery": max(1, len(y) // 10)}
+        y = [math.nan if value is None else value for value in series.y]
+        marker = "o" if series.is_point else MARKERS[series.colour // len(COLOURS) % len(MARKERS)]
+        every = 1 if series.is_point else max(1, len(y) // 10)
+        style = {"color": COLOURS[series.colour % len(COLOURS)], "marker": marker, "markevery": every}
         axes.plot(series.x, y, "--" if series.dashed else "-", label=drawable(series.name), **style)
+    x = Axis.around((x for series in chart.series for x in series.x), whole=chart.counts, margin=0.03)
+    axes.set(xlim=(x.low, x.high), ylim=(None, min(axes.get_ylim()[1], chart.most + CLEARANCE)))
     unit = f" ({chart.unit})" if chart.unit else ""
     title = drawable(chart.title)
     axes.set(title=title, xlabel=chart.x_name, ylabel=f"{title}{unit}", yscale="log" if log else "linear")
-    axes.xaxis.get_major_locator().set_params(integer=chart.counts)
+    axes.set(xticks=x.ticks(9))
     axes.grid(alpha=0.3)
     axes.legend()

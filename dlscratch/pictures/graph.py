@@ -75,11 +75,15 @@ class Graph:
         return self.root.inside
 
     @property
+    def layers(self) -> int:
+        """How many layers there are, those in containers counted and the containers not."""
+        return sum(block.hidden or (not block.inside) for block in self.root.all() if block is not self.root)
+
+    @property
     def summary(self) -> str:
         """How many layers and parameters, and from what shape to what."""
-        leaves = sum(block.hidden or (not block.inside) for block in self.root.all() if block is not self.root)
         sizes = f"{times(self.root.input_shape)} → {times(self.root.output_shape)}"
-        return f"{counted(leaves, 'layer')}, {counted(self.root.parameters, 'parameter')}, {sizes}"
+        return f"{counted(self.layers, 'layer')}, {counted(self.root.parameters, 'parameter')}, {sizes}"
 
     def folded(self, depth: int | None) -> Graph:
         """The graph with the containers closed that stand in `depth` others (None: all open)."""

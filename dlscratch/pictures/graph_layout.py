@@ -70,11 +70,11 @@ class Frame:
         return EDGE + GAP / 2, EDGE + plus, HEAD + lane, EDGE
 
 
-def whole(blocks: Sequence[Block], frame: Frame) -> Chain:
-    """The layout of a picture: as many columns as bring it near a screen's proportions."""
+def whole(blocks: Sequence[Block], frame: Frame, wide: float = WIDE) -> Chain:
+    """The layout of a picture: as many columns as bring it near these proportions, width : height."""
     items = [_item(block, frame) for block in blocks]
     total = sum(item.length + GAP for item in items)
-    wanted = WIDE if frame.direction == "right" else 1 / WIDE  # along : across
+    wanted = wide if frame.direction == "right" else 1 / wide  # along : across
 
     def ugliness(columns: int) -> float:
         chain = _chain(items, total / columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from dlscratch.pictures.graph import Block, Direction, Graph
-from dlscratch.pictures.graph_layout import EDGE, GAP, HEAD, LANE, PLUS, Chain, Frame, Item, Point, name_of, whole
+from dlscratch.pictures.graph_layout import EDGE, GAP, HEAD, LANE, PLUS, WIDE, Chain, Frame, Item, Point, name_of, whole
 from dlscratch.pictures.markup import Html, tag
 from dlscratch.pictures.svg import LINE, line, picture, width_of, words
 from dlscratch.pictures.text import cut, times
@@ -23,12 +23,12 @@ FAMILIES = {
 }
 
 
-def graph_svg(graph: Graph, direction: Direction = "down") -> str:
-    """The graph as an SVG file, from top to bottom or from left to right, wrapped like text where it is long."""
+def graph_svg(graph: Graph, direction: Direction = "down", wide: float = WIDE) -> str:
+    """The graph as an SVG file, from top to bottom or from left to right, wrapped like text to about `wide` : 1."""
     frame = Frame(direction, _size)
     root = graph.root
     blocks = [_end("input", root.input_shape), *graph.blocks, _end("output", root.output_shape)]
-    chain = whole(blocks, frame)
+    chain = whole(blocks, frame, wide)
     width, height = frame.point(chain.length, chain.breadth)
     summary = f"{graph.title}: {graph.summary}"
     families = {block.family for block in root.all() if not block.inside}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dlscratch.pictures.markup import Html, join, tag
 from dlscratch.pictures.text import figure as figure_of
 
+LONG = 30  # letters: where a name may be cut, or broken
 NOTHING = tag("span", "–", class_="none")
 
 
@@ -28,7 +30,9 @@ def cell(value: Any) -> Html:
 
 def text(value: object) -> Html:
     """Text from data, kept apart from what stands around it, whatever its direction."""
-    return value if isinstance(value, Html) else tag("bdi", value)
+    if isinstance(value, Html):
+        return value
+    return tag("bdi", value, title=value if len(str(value)) > LONG else None)
 
 
 def section(name: str, title: str, *content: object) -> Html:
@@ -39,21 +43,31 @@ def section(name: str, title: str, *content: object) -> Html:
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str, *, row_heads: bool = False) -> Html:
     """A table that scrolls by itself where it is too wide; `row_heads` makes names of the first cells."""
     rows = list(rows)
-    first = rows[0] if rows else [""] * len(columns)
-    head = tag("tr", *(tag("th", text(x), scope="col", class_=_style(y)) for x, y in zip(columns, first, strict=True)))
+    styles = [_style(column) for column in zip(*rows, strict=True)] or [None] * len(columns)
+    styles[0] = None if row_heads else styles[0]
+    head = tag("tr", *(tag("th", text(x), scope="col", class_=style) for x, style in zip(columns, styles, strict=True)))
     body = (
-        tag("tr", *(tag("th", cell(x), scope="row") if row_heads and not i else _data(x) for i, x in enumerate(row)))
+        tag("tr", *(_data(x, style, row_heads and not i) for i, (x, style) in enumerate(zip(row, styles, strict=True))))
         for row in rows
     )
     return scrolling(tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body)), caption)
 
 
-def _data(value: Any) -> Html:
-    return tag("td", cell(value), class_=_style(value))
+def _data(value: Any, style: str | None, head: bool) -> Html:
+    return tag("th" if head else "td", cell(value), scope="row" if head else None, class_=style)
 
 
-def _style(value: Any) -> str | None:
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else None
+def _style(column: Iterable[Any]) -> str | None:
+    """Columns of numbers end at one line, those of cells from a file, too."""
+    known = [value for value in column if value is not None]
+    return "number" if known and all(map(_is_number, known)) else None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, Html | bool) and math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
 
 
 def scrolling(content: Html, label: str) -> Html:
@@ -68,10 +82,14 @@ def figure(title: object, picture: Html, numbers: Html, *notes: object) -> Html:
 
 
 def legend(names: Sequence[str]) -> Html:
-    """What each line is, with a piece of it; its name is also the class that draws it."""
+    """What each line is, with a piece of it, as a button that hides it; its name is also the class that draws it."""
     lines = (tag("path", class_=f"line {name}", d="M1 6H27") for name in names)
     pieces = (tag("svg", line, viewBox="0 0 28 12", aria_hidden="true") for line in lines)
-    return tag("ul", *(tag("li", *entry) for entry in zip(pieces, names, strict=True)), class_="legend")
+    entries = (
+        tag("li", tag("button", piece, name, type="button", value=name, aria_pressed="true"))
+        for piece, name in zip(pieces, names, strict=True)
+    )
+    return tag("ul", *entries, class_="legend")
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:

@@ -23,6 +23,11 @@ def cut(text: str, letters: int) -> str:
     return text if len(text) <= letters else text[: letters - 1] + "…"
 
 
+def capital(text: str) -> str:
+    """The text as a heading has it: `macro F1` -> `Macro F1`."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(number: int, what: str) -> str:
     """`1 layer`, `1,280 parameters`."""
     return f"{number:,} {what}{'s' * (number != 1)}"

@@ -26,7 +26,7 @@ FILES = ("last.npz", "best.npz", "metrics.jsonl", "config.yaml", "run.json")
 VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
 BLACK_BOX = "blackbox.npz"  # of a run that diverged
 PROFILE = "profile.json"  # of a run with --profile
-ALL = (BLACK_BOX, PROFILE, VECTORS, *FILES)  # in the order in which they can go: run.json tells that the folder is a run's
+ALL = (BLACK_BOX, PROFILE, VECTORS, *FILES)  # in the order in which they can go: run.json tells whose folder it is
 _LOCKS: dict[int, int] = {}  # the folders (by inode) that this process has locked, and the open descriptors
 
 

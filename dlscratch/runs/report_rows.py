@@ -54,8 +54,9 @@ class Rows:
         return [f"input {number}" for number in range(min(values, MOST_COLUMNS))]
 
     def where(self, index: int) -> str:
-        """The place of a row: `penguins.csv:17`."""
-        return Path(self.data.where(int(self.rows[index]))).name
+        """The place of a row: `penguins.csv:17`, or `images.npz[321]`, as NumPy counts."""
+        row = int(self.rows[index])
+        return Path(f"{self.data.source}[{row}]" if isinstance(self.data, Arrays) else self.data.where(row)).name
 
     def look(self, indices: list[int]) -> list[dict[str, Any]]:
         """What some rows look like: `where`, and an `image` or `cells`."""

@@ -83,7 +83,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-NAMED = re.compile(r"(array|member) ['\"]|its metadata|at its beginning|expected an \.npz file, got")
+NAMED = re.compile(r"(array|member) ['\"]|metadata|at its beginning|expected an \.npz file, got")
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -132,7 +132,7 @@ def test_as_processes(folder: Path, tmp_path: Path, cli: Cli, long: bool) -> Non
     }
     for name, args in [*commands.items()] * (20 if long else 1):
         data = bytearray((folder / name).read_bytes())
-        data[rng.randrange(100, len(data) - 1500)] ^= 255
+        data[data.index(b'"format"') + rng.randrange(500)] ^= 255  # in the metadata
         (tmp_path / "damaged.npz").write_bytes(data)
         done = cli(*args, cwd=tmp_path)
         assert (done.returncode, done.stdout, os.listdir(tmp_path)) == (5, "", ["damaged.npz"]), done.stderr

@@ -1,7 +1,7 @@
 """kill -9 at any moment, also in the middle of a write: no epoch is lost, and a resume ends with the same bits.
 
 `pytest --long -rP tests/trust/test_kill.py` does it to each command 50 times after a random time and 50 times at a
-random change of the disk, and tells how often it hit.
+random change of the disk, and tells when.
 """
 
 from __future__ import annotations
@@ -65,22 +65,24 @@ def survive(whole: Whole, folder: Path, kills: list[dict[str, Any]]) -> int:
     return hits
 
 
-def test_killed_after_a_random_time(whole: Whole, tmp_path: Path, long: bool) -> None:
-    rng, runs, hits = random.Random(0), 50 if long else 1, 0
-    for number in range(runs):
-        kills = [{"after": rng.uniform(0, whole.seconds)} for _ in range(rng.choice((1, 1, 2)))]
+def survive_all(whole: Whole, folder: Path, count: int, draw: Callable[[], dict[str, Any]], rng: random.Random) -> None:
+    """Runs that are killed once or twice each, until so many kills were not too late."""
+    hits = runs = 0
+    while hits < count:
+        kills = [draw() for _ in range(rng.choice((1, 1, 2)))]
         print(kills)
-        hits += survive(whole, tmp_path / str(number), kills)
+        hits, runs = hits + survive(whole, folder / str(runs), kills), runs + 1
     print(f"{runs} runs, {hits} kills, none lost an epoch or a bit")
+
+
+def test_killed_after_a_random_time(whole: Whole, tmp_path: Path, long: bool) -> None:
+    rng = random.Random(0)
+    survive_all(whole, tmp_path, 50 if long else 1, lambda: {"after": rng.uniform(0, whole.seconds)}, rng)
 
 
 def test_killed_at_a_random_write(whole: Whole, tmp_path: Path, long: bool) -> None:
-    rng, runs, hits = random.Random(1), 50 if long else 2, 0
-    for number in range(runs):
-        kills = [{"fuse": rng.randint(1, whole.changes)} for _ in range(rng.choice((1, 1, 2)))]
-        print(kills)
-        hits += survive(whole, tmp_path / str(number), kills)
-    print(f"{runs} runs, {hits} kills, none lost an epoch or a bit")
+    rng = random.Random(1)
+    survive_all(whole, tmp_path, 50 if long else 2, lambda: {"fuse": rng.randint(1, whole.changes)}, rng)
 
 
 @pytest.mark.parametrize("removed", range(5))

@@ -8,6 +8,7 @@ function choose(button) {
   for (const other of all("#matrix button")) other.setAttribute("aria-pressed", String(other === button));
   for (const part of all("#examples > section")) part.hidden = part.dataset.pair !== button.value;
   document.querySelector("#examples .hint").hidden = true;
+  document.getElementById("examples").scrollIntoView({ block: "nearest" });
 }
 
 for (const button of all("#matrix button")) {
@@ -17,8 +18,8 @@ for (const button of all("#matrix button")) {
 
 // Curves: the pointer and the arrow keys read the numbers of an epoch out of the table behind the picture.
 
-function readable(figure) {
-  const [picture] = all("svg[data-places]", figure);
+function readable(picture) {
+  const figure = picture.closest("figure");
   const [cursor] = all(".cursor", picture);
   const [readout] = all(".readout", figure);
   const rows = all("tbody tr", figure);
@@ -36,7 +37,7 @@ function readable(figure) {
 
   function leave() {
     cursor.style.display = "none";
-    readout.textContent = readout.dataset.best ?? "";
+    readout.textContent = "";
   }
 
   picture.addEventListener("pointermove", (event) => {
@@ -57,7 +58,36 @@ function readable(figure) {
   leave();
 }
 
-for (const picture of all("svg[data-places]")) readable(picture.closest("figure"));
+for (const picture of all("svg[data-places]")) readable(picture);
+
+// One switch for all charts that can be drawn by logarithms, and in each legend one for each curve.
+
+const log = document.getElementById("log");
+
+function toggled(button) {
+  const on = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(on));
+  return on;
+}
+
+if (log) {
+  log.hidden = !document.querySelector("svg.log");
+  log.addEventListener("click", () => {
+    const on = toggled(log);
+    for (const picture of all("svg.log")) {
+      picture.toggleAttribute("hidden", !on);
+      picture.previousElementSibling.toggleAttribute("hidden", on);
+    }
+  });
+}
+
+for (const button of all(".legend button")) {
+  button.addEventListener("click", () => {
+    const on = toggled(button);
+    const curves = all(`svg[data-places] .line.${button.value}`, button.closest("figure"));
+    for (const curve of curves) curve.classList.toggle("off", !on);
+  });
+}
 
 // Files: each table behind a picture as CSV, and all numbers of the page as JSON.
 
