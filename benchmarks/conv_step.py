@@ -13,11 +13,12 @@ import argparse
 from typing import Any
 
 import torch
-from pairing import last_line
-from steps import case, header, work
+from peers.torch_step import Torch
+from steps import Ours, case, header, summary, work
 
 from dlscratch import backend, nn
 
+PEERS = ("pytorch",)
 BATCHES = (16, 64, 256)
 IMAGES = {"lenet": (1, 28, 28), "residual 28": (1, 28, 28), "residual 32": (3, 32, 32)}
 
@@ -87,15 +88,15 @@ def main() -> None:
     options = parser.parse_args()
     if options.work:
         side, network, batch, threads = options.work
-        shape, steps = (int(batch), *IMAGES[network]), steps_of(int(batch))
-        work(side, lambda: ours(network), lambda: peer(network), shape, "sgd", steps, int(threads))
+        model = ours(network)
+        one = Ours(model, "sgd") if side == "ours" else Torch(peer(network), model.state_dict(), "sgd", int(threads))
+        work(one, (int(batch), *IMAGES[network]), steps_of(int(batch)), int(threads))
         return
-    header(options.threads)
-    cases = [(network, batch) for network in options.networks for batch in options.batches]
-    last_line([
-        case(f"{network}, batch {batch}", __file__, (network, batch, options.threads), steps_of(batch), options.rounds)
-        for network, batch in cases
-    ])  # fmt: skip
+    header(options.threads, PEERS)
+    cases = [(network, batch, options.threads) for network in options.networks for batch in options.batches]
+    summary([
+        case(f"{each[0]}, batch {each[1]}", __file__, each, PEERS, steps_of(each[1]), options.rounds) for each in cases
+    ])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Two programs in turns: what every benchmark here has in common.
+"""Programs in turns: what every benchmark here has in common.
 
 A shared machine changes its speed from second to second, so ours and the peer's runs alternate, and only the ratio of
 their medians is reported.
@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 SETTLE = 0.1  # seconds of work that do not count, while the other side's threads stop spinning
@@ -69,12 +69,12 @@ def serve(facts: Any, work: Callable[[], object]) -> None:
         print(time.perf_counter() - start, flush=True)
 
 
-def workers_in_turns(ours: Worker, peer: Worker, rounds: int) -> tuple[float, float]:
-    """Median seconds of a turn of `ours` and of `peer`, over `rounds` alternating turns."""
-    times = [(ours.turn(), peer.turn()) for _ in range(rounds)]
-    ours.end()
-    peer.end()
-    return statistics.median(each[0] for each in times), statistics.median(each[1] for each in times)
+def workers_in_turns(workers: Sequence[Worker], rounds: int) -> list[float]:
+    """Median seconds of each one's turn, over `rounds` rounds."""
+    times = [[worker.turn() for worker in workers] for _ in range(rounds)]
+    for worker in workers:
+        worker.end()
+    return [statistics.median(each) for each in zip(*times, strict=True)]
 
 
 def report(name: str, ours: float, peer: float, unit: str = "ms") -> float:
@@ -91,6 +91,6 @@ def geometric_mean(ratios: Iterable[float]) -> float:
     return math.exp(statistics.fmean(math.log(ratio) for ratio in ratios))
 
 
-def last_line(ratios: Iterable[float]) -> None:
+def last_line(ratios: Iterable[float], name: str = "ratio") -> None:
     """The line that a script ends with."""
-    print(f"ratio: {geometric_mean(ratios):.2f}")
+    print(f"{name}: {geometric_mean(ratios):.2f}")

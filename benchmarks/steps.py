@@ -1,33 +1,41 @@
-"""A training step of a network, ours and PyTorch's: from the same weights, on the same batches, in turns."""
+"""Training steps of a network, ours and its peers': from the same weights, on the same batches, in turns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from pairing import Worker, report, serve, workers_in_turns
+from pairing import Worker, last_line, report, serve, workers_in_turns
 
 from dlscratch import backend, nn, optim
 from dlscratch.autograd import wrap
 
-OPTIMIZERS = {
-    "sgd": (lambda p: optim.SGD(p, lr=0.01, momentum=0.9), lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9)),
-    "adam": (lambda p: optim.Adam(p, lr=1e-3), lambda p: torch.optim.Adam(p, lr=1e-3)),
-}
+RATES = {"sgd": 0.01, "adam": 1e-3}
+MOMENTUM = 0.9  # of sgd
 COMPARED = 100  # steps whose losses must agree
+PACKAGES = {"pytorch": "torch", "jax": "jax", "scikit-learn": "scikit-learn"}  # the peers
+
+
+class Side(Protocol):
+    """A network and its optimizer: batches as it takes them, and the loss of a step, before its update."""
+
+    def batch(self, x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]: ...
+    def step(self, x: Any, y: Any) -> float: ...
 
 
 class Ours:
-    """Our model, loss and optimizer, and a step."""
+    """Our model, loss and optimizer."""
 
     def __init__(self, model: nn.Sequential, optimizer: str) -> None:
         self.model, self.loss = model, nn.CrossEntropyLoss()
-        self.optimizer = OPTIMIZERS[optimizer][0](model.parameters())
+        parameters, lr = model.parameters(), RATES[optimizer]
+        self.optimizer = optim.Adam(parameters, lr) if optimizer == "adam" else optim.SGD(parameters, lr, MOMENTUM)
+        backend.keep_memory()  # as `fit` does
 
-    def blas_threads(self, batch: int) -> int | None:
-        return nn.blas_threads(self.model, batch)  # as `dlscratch train` does
+    def batch(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return x, y
 
     def step(self, x: np.ndarray, y: np.ndarray) -> float:
         self.optimizer.zero_grad()
@@ -37,60 +45,36 @@ class Ours:
         return loss.item()
 
 
-class Peer:
-    """The same in PyTorch."""
-
-    def __init__(self, model: torch.nn.Module, optimizer: str) -> None:
-        self.model, self.loss = model, torch.nn.CrossEntropyLoss()
-        self.optimizer = OPTIMIZERS[optimizer][1](model.parameters())
-
-    def blas_threads(self, batch: int) -> int | None:
-        return None
-
-    def step(self, x: torch.Tensor, y: torch.Tensor) -> float:
-        self.optimizer.zero_grad()
-        loss = self.loss(self.model(x), y)
-        loss.backward()
-        self.optimizer.step()
-        return loss.item()
-
-
-def work(
-    side: str,
-    ours: Callable[[], nn.Sequential],
-    peer: Callable[[], torch.nn.Module],
-    shape: tuple[int, ...],
-    optimizer: str,
-    steps: int,
-    threads: int,
-) -> None:
+def work(side: Side, shape: tuple[int, ...], steps: int, threads: int) -> None:
     """One side of a case: the losses of the first steps, and then `steps` of them each turn."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    data: list[Any] = [(rng.standard_normal(shape, np.float32), rng.integers(0, 10, shape[0])) for _ in range(8)]
-    theirs = peer()
-    model: Ours | Peer = Peer(theirs, optimizer)
-    if side == "ours":
-        backend.keep_memory()  # as `fit` does
-        network = ours()
-        network.load_state_dict({name: tensor.numpy() for name, tensor in theirs.state_dict().items()})
-        model = Ours(network, optimizer)
-        del theirs
-    else:
-        data = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data]
-    with backend.limit_threads(threads, model.blas_threads(shape[0])):
-        losses = [model.step(*data[i % 8]) for i in range(COMPARED)]
-        serve(losses, lambda: [model.step(*data[i % 8]) for i in range(steps)])
+    data = [side.batch(rng.standard_normal(shape, np.float32), rng.integers(0, 10, shape[0])) for _ in range(8)]
+    blas = nn.blas_threads(side.model, shape[0]) if isinstance(side, Ours) else None  # as `dlscratch train` does
+    with backend.limit_threads(threads, blas):
+        losses = [side.step(*data[i % 8]) for i in range(COMPARED)]
+        serve(losses, lambda: [side.step(*data[i % 8]) for i in range(steps)])
 
 
-def case(name: str, script: str, arguments: tuple[object, ...], steps: int, rounds: int) -> float:
-    """The ratio of one case, after a look at the losses; the script is called with `--work SIDE ARGUMENTS`."""
-    ours, peer = (Worker(script, "--work", side, *map(str, arguments)) for side in ("ours", "peer"))
-    np.testing.assert_allclose(ours.facts, peer.facts, rtol=5e-2, atol=2e-3)
-    return report(name, *(total / steps for total in workers_in_turns(ours, peer, rounds)))
+def case(
+    name: str, script: str, arguments: tuple[object, ...], peers: Sequence[str], steps: int, rounds: int
+) -> dict[str, float]:
+    """The ratio to each peer, after a look at the losses; the script is called with `--work SIDE ARGUMENTS`."""
+    workers = [Worker(script, "--work", side, *map(str, arguments)) for side in ("ours", *peers)]
+    for peer in workers[1:]:
+        np.testing.assert_allclose(workers[0].facts, peer.facts, rtol=5e-2, atol=2e-3)
+    ours, *theirs = [total / steps for total in workers_in_turns(workers, rounds)]
+    return {peer: report(f"{name}, {peer}", ours, seconds) for peer, seconds in zip(peers, theirs, strict=True)}
 
 
-def header(threads: int) -> None:
-    """What both sides run on."""
-    print(f"{threads} threads; {backend.blas_description()}; PyTorch {torch.__version__}", flush=True)
+def summary(ratios: Sequence[Mapping[str, float]]) -> None:
+    """The geometric means over all cases; that to the first peer is the last line."""
+    first, *others = ratios[0]
+    for peer in others:
+        last_line([ratio[peer] for ratio in ratios], f"ratio to {peer}")
+    last_line([ratio[first] for ratio in ratios])
+
+
+def header(threads: int, peers: Sequence[str]) -> None:
+    """What all sides run on."""
+    versions = ", ".join(f"{peer} {version(PACKAGES[peer])}" for peer in peers)
+    print(f"{threads} threads; {backend.blas_description()}; {versions}", flush=True)

@@ -102,11 +102,11 @@ def keep_memory() -> None:
 
 
 def blas_description() -> str:
-    """The BLAS that NumPy runs on, e.g. `openblas 0.3.31 SkylakeX, 2 threads`."""
+    """The BLAS that NumPy runs on, e.g. `openblas 0.3.31 SkylakeX`."""
     for library in threadpoolctl.threadpool_info():
         if library["user_api"] == "blas":
             name, version = library["internal_api"], library["version"]
-            return f"{name} {version} {library.get('architecture', '')}, {library['num_threads']} threads"
+            return f"{name} {version} {library.get('architecture', '')}".strip()
     return "unknown"
 
 

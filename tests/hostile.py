@@ -21,7 +21,7 @@ from dlscratch.cli import app
 
 SECONDS = 10.0  # of processor time that one case may take
 MEMORY = 1 << 30  # bytes of address space that it may add
-LONGEST_MESSAGE = 5000
+LONGEST_LINE = 20_000  # of a message, whose control characters are written out
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what could steer a terminal
 
 
@@ -74,11 +74,11 @@ def command(*args: str | Path) -> Ending:
 def judge(ending: Ending, codes: set[int]) -> None:
     """Fail unless the command succeeded, or refused with one of the codes and a message that is fit for a terminal."""
     assert ending.code in {0, *codes}, ending
-    assert not RAW.search(ending.err), ending.err[:LONGEST_MESSAGE]
+    assert not RAW.search(ending.err), ending.err[:LONGEST_LINE]
     if ending.code:
-        assert ending.err.startswith("error: "), ending.err[:LONGEST_MESSAGE]
+        assert ending.err.startswith("error: "), ending.err[:LONGEST_LINE]
         assert ending.out == ""
-        assert len(ending.err) < LONGEST_MESSAGE, ending.err[:LONGEST_MESSAGE]
+        assert max(map(len, ending.err.splitlines())) < LONGEST_LINE, ending.err[:LONGEST_LINE]
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,32 @@ def tried(examples: int, strategy: st.SearchStrategy[Any]) -> Callable[[Callable
     quiet = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
     options = settings(max_examples=examples, derandomize=True, **quiet)  # type: ignore[arg-type]
     return lambda function: options(given(strategy)(function))()
+
+
+PIECES = st.sampled_from([
+    *(b",", b";", b"|", b"\t", b'"', b"'", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"#", b"/", b"..", b"\\", b"="),
+    *(b"NA", b"nan", b"NaN", b"inf", b"-inf", b"1e999", b"1e308", b"-1e308", b"5e-324", b"1_000", b"0x1F", b"007"),
+    *(b"1,5", b"1.100,5", b"12/31/2020", b"?", b"null", b"True", b"9e9999", "é".encode(), "١٢".encode(), b"\x1b[2J"),
+    *(b"\xff\xfe", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\x1a", b"1" * 400, b"9" * 5000, b"x" * 9000, b'"' * 999),
+    *(b"," * 700, b" " * 700, b"\n" * 3000, b"[" * 300, b"\0" * 4, b"\x01" * 4, b"\x7f" * 4, b"\x80" * 4, b"\xff" * 4),
+])  # fmt: skip
+ACTIONS = st.sampled_from(["replace", "insert", "delete", "copy", "flip", "cut"])
+EDITS = st.lists(st.tuples(ACTIONS, st.integers(0, 10**6), st.integers(0, 60), PIECES), min_size=1, max_size=4)
+
+
+def mutated(*good: bytes, head: int = 0) -> st.SearchStrategy[bytes]:
+    """One of some files with one to four things changed; with `head` every second of them among the first bytes."""
+    return st.builds(_edited, st.sampled_from(good), EDITS, st.just(head))
+
+
+def _edited(data: bytes, edits: list[tuple[str, int, int, bytes]], head: int) -> bytes:
+    for number, (action, at, size, piece) in enumerate(edits):
+        at %= min(head, len(data)) if head and number % 2 == 0 and data else len(data) or 1
+        if action == "flip":
+            data = data[:at] + bytes(byte ^ 1 << size % 8 for byte in data[at : at + 1]) + data[at + 1 :]
+        elif action == "cut":
+            data = data[at:] if size % 3 == 0 else data[:at]
+        else:
+            new = {"delete": b"", "copy": data[at : at + size] * 2}.get(action, piece)
+            data = data[:at] + new + data[at if action == "insert" else at + size :]
+    return data

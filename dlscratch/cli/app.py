@@ -16,6 +16,7 @@ from dlscratch.cli.signals import Interrupted, ignore
 from dlscratch.cli.streams import guard
 from dlscratch.errors import DlscratchError
 
+LONGEST_LINE = 2000  # characters of a message: a file from a stranger may have names of megabytes
 EXIT_CODES = """
 Exit codes: 0 done · 1 a check found something wrong or different, or an internal error · 2 usage or config · 3 data ·
 4 diverged · 5 checkpoint · 6 output could not be written · 130 Ctrl-C · 143 SIGTERM
@@ -113,7 +114,7 @@ def _exit_code() -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    from dlscratch.pictures.text import harmless
+    from dlscratch.pictures.text import cut, harmless
 
-    print("\n".join(map(harmless, message.splitlines())), file=sys.stderr)
+    print("\n".join(harmless(cut(line, LONGEST_LINE)) for line in message.splitlines()), file=sys.stderr)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 ENDINGS = (".png", ".svg", ".pdf", ".json", ".csv")
 REPORT_ENDINGS = (".html", ".json")
 HEIGHT = 12  # lines of a chart in the terminal
-WIDEST = 100
+WIDEST = 160
 PIPE_WIDTH = 80
 
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="The folders of one run or of several.")]
@@ -60,7 +61,7 @@ def _show(console: Console, drawn: Sequence[Chart], log: bool) -> None:
 
     if console.quiet and console.json:
         return
-    width = min(WIDEST, console.rich.width) if console.is_terminal else PIPE_WIDTH
+    width = min(WIDEST, shutil.get_terminal_size((PIPE_WIDTH, 0)).columns)  # of a pipe: COLUMNS, if it is set
     for number, chart in enumerate(drawn):
         console.rich.print("\n" * bool(number), coloured(lines(chart, width, HEIGHT, log=log)), sep="")
 
@@ -96,9 +97,10 @@ def report(
     from dlscratch.cli.console import Console
     from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.report import report as page
+    from dlscratch.runs.places import run_at
     from dlscratch.runs.report import collect
 
-    out = out or run / "report.html"
+    out = out or run_at(run).path / "report.html"
     ending = check_output(out, REPORT_ENDINGS)
     console = Console(json=json, quiet=quiet)
     document = collect(run, examples=examples)

@@ -44,7 +44,7 @@ def explain(
     from dlscratch.pictures.expression import evaluate
     from dlscratch.pictures.syntax import assignments
 
-    check_output(svg)
+    check_output(svg, (".svg",))
     console = Console(json=json, quiet=quiet and (json or svg is not None))  # else the text is the result
     explanation = explained(evaluate(expression, assignments(values or []), constant or ()))
     if svg is not None:
@@ -72,7 +72,7 @@ def _show_explanation(console: Console, explanation: Explanation) -> None:
 
 
 def graph(
-    model: Annotated[str, typer.Argument(metavar="CONFIG|MODEL", help="A YAML config, or a model such as best.npz.")],
+    model: Annotated[str, typer.Argument(metavar="CONFIG|MODEL", help="A YAML config, a model or a run's folder.")],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="FILE", help="A .svg .html .dot .json or .txt file; text when left out."),
@@ -94,7 +94,9 @@ def graph(
     from dlscratch.cli.console import Console
     from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.graph import model_graph
+    from dlscratch.runs.places import model_at
 
+    model = str(model_at(Path(model)))
     ending = check_output(out, ENDINGS, [Path(model)])
     console = Console(json=json, quiet=quiet and (json or out is not None))  # else the text is the result
     title, network = _network(model, input_shape, overrides)

@@ -11,6 +11,7 @@ import typer
 
 from dlscratch.cli.options import Json, Quiet
 from dlscratch.pictures.colours import COLOURS
+from dlscratch.pictures.text import file_size
 
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
@@ -48,18 +49,28 @@ def map_(
     from dlscratch.cli.console import Console
     from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.pictures.embedding_map import ENDINGS, map_changes, map_words
+    from dlscratch.runs.places import vectors_at
     from dlscratch.word2vec.vectors import WordVectors
 
     console = Console(json=json, quiet=quiet)
-    files = [path for path in (file, other) if path is not None]
+    files = [vectors_at(path) for path in (file, other) if path is not None]
     ending = check_output(out, ENDINGS, files)
     tables = [WordVectors.load(path, read_as, errors) for path in files]
-    options: Any = {"title": " → ".join(path.name for path in files), "method": method}
+    options: Any = {"title": " → ".join(map(_name, files)), "method": method}
     options |= {"words": words, "clusters": clusters, "seed": seed}
+    if method != "pca":
+        console.say(f"{method} of many words takes minutes; a bar shows how far it is on a terminal")
     with _progress(console) as tell:
         shown = (map_words if other is None else map_changes)(*tables, **options, tell=tell)
         content = shown.content(ending, tell)
     _show(console, shown, out, write_output(out, content))
+
+
+def _name(path: Path) -> str:
+    """What a map is called: `glove.txt`, or `kjv` for runs/kjv/vectors.npz."""
+    from dlscratch.runs.folder import VECTORS
+
+    return path.resolve().parent.name if path.name == VECTORS else path.name
 
 
 def _show(console: Console, shown: EmbeddingMap, out: Path, size: int) -> None:
@@ -68,10 +79,12 @@ def _show(console: Console, shown: EmbeddingMap, out: Path, size: int) -> None:
         for row in shown.moved[:SHOWN]
         if shown.cosines is not None
     ]
-    if moved:
+    if moved and shown.stayed:
+        console.say("no word has moved: but for a turn of all of them, the vectors are the same")
+    elif moved:
         console.table(("moved most", "cosine"), [(each["word"], f"{each['cosine']:.4f}") for each in moved])
     console.say(f"{len(shown.vectors):,} of {shown.total:,} words; {', '.join(shown.layout.axes)}")
-    console.say(f"{out} ({size / 1e6:.1f} MB)", style="bold")
+    console.say(f"{out} ({file_size(size)})", style="bold")
     words, dim = shown.vectors.vectors.shape
     what = {"method": shown.method, "axes": shown.layout.axes, "clusters": shown.cluster_names, "moved": moved}
     console.result({"out": str(out), "bytes": size, "words": words, "dim": dim, **what})

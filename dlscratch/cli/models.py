@@ -14,6 +14,7 @@ from dlscratch.errors import UsageError
 if TYPE_CHECKING:
     from dlscratch.cli.console import Console
 
+LONGEST_NAME = 40  # letters of a class in a table
 WIDEST_MATRIX = 25  # classes that fit a terminal side by side
 
 
@@ -69,7 +70,9 @@ def evaluate(
     from dlscratch.cli.console import Console
     from dlscratch.runs import TrainedModel
     from dlscratch.runs.held_out import held_out
+    from dlscratch.runs.places import model_at
 
+    model = model_at(model)
     console = Console(json=json, quiet=quiet)
     trained = TrainedModel.load(model)
     results = trained.evaluate(list(data) if data else held_out(model, trained))
@@ -79,7 +82,9 @@ def evaluate(
 
 def _show_evaluation(console: Console, results: dict[str, Any], classes: tuple[str, ...]) -> None:
     from dlscratch.cli.console import number
+    from dlscratch.pictures.text import cut
 
+    classes = tuple(cut(name, LONGEST_NAME) for name in classes)
     console.table(("metric", "value"), [(name, number(x)) for name, x in results.items() if not isinstance(x, list)])
     if "f1" in results:
         support = [sum(row) for row in results["confusion_matrix"]]
@@ -104,7 +109,9 @@ def predict(
     from dlscratch.cli.console import Console
     from dlscratch.cli.outputs import check_output, write_output
     from dlscratch.runs import TrainedModel
+    from dlscratch.runs.places import model_at
 
+    model = model_at(model)
     console = Console(json=json, quiet=quiet)
     target = None if out == "-" else Path(out)
     check_output(target, inputs=[model, *map(Path, data)])
@@ -133,13 +140,19 @@ def inspect(
     """What is in a file: layers, shapes, parameters, statistics of each array, and how it was trained."""
     from dlscratch.cli.console import Console
     from dlscratch.runs.inspection import inspect as look
+    from dlscratch.runs.places import model_at
 
     console = Console(json=json, quiet=quiet)
     if (verify and plots is not None) or (data_root is not None and not verify):
         raise UsageError("--verify takes the place of --plots, and --data-root is for --verify; leave one out")
+    file = model_at(file)
     if verify:
         _verify(console, file, data_root)
         return
+    if plots is not None:
+        from dlscratch.pictures.figures import check_drawing
+
+        check_drawing()
     document = look(file)
     _show_inspection(console, document)
     if plots is not None:

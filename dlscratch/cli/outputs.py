@@ -26,14 +26,13 @@ def check_output(out: Path | None, endings: Sequence[str] = (), inputs: Iterable
 
     if out is None:
         return ""
-    ending = ending_of(out, endings) if endings else out.suffix
     if any(out.exists() and each.exists() and out.samefile(each) for each in inputs):
         raise UsageError(f"{out}: is what this command reads; choose another name")
     target = Path(os.path.realpath(out))
     folder = RunFolder(target.parent)
     if target.name.lower() in (*ALL, IDS, FACTS) and (folder.run.exists() or folder.last.exists()):
         raise UsageError(f"{out}: belongs to the run in this folder; choose another name")
-    return ending
+    return ending_of(out, endings) if endings else out.suffix
 
 
 def write_output(out: Path, content: str | bytes) -> int:

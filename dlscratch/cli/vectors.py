@@ -195,9 +195,10 @@ def _open(
     file: Path, read_as: str | None, errors: Literal["strict", "replace"], json: bool, quiet: bool
 ) -> tuple[Console, WordVectors]:
     from dlscratch.cli.console import Console
+    from dlscratch.runs.places import vectors_at
     from dlscratch.word2vec.vectors import WordVectors
 
-    return Console(json=json, quiet=quiet), WordVectors.load(file, read_as, errors)
+    return Console(json=json, quiet=quiet), WordVectors.load(vectors_at(file), read_as, errors)
 
 
 def _asked(vectors: WordVectors, parse: Any, words: list[str] | None, queries: Path | None) -> list[Any]:

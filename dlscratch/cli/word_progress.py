@@ -40,13 +40,17 @@ class WordView:
         epochs = run.settings.options.epochs
         speed = f"{record.words_per_second:,.0f} words/s"
         if isinstance(record, Epoch):
-            self.held_out = f"  held-out {record.loss:.4f}"
+            self.held_out = f"  held-out {_loss(record)}"
             head = f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"
-            self.console.say(f"{head}  held-out loss {record.loss:.4f}  lr {number(record.lr)}  {speed}")
+            self.console.say(f"{head}  held-out loss {_loss(record)}  lr {number(record.lr)}  {speed}")
         elif self.bar is not None and self.task is not None:
-            figures = f"training  epoch {record.epoch}/{epochs}  loss {record.loss:.4f}{self.held_out}  {speed}"
+            figures = f"training  epoch {record.epoch}/{epochs}  loss {_loss(record)}{self.held_out}  {speed}"
             total = epochs * run.encoded.report.words
             self.bar.update(self.task, completed=record.words, total=total, figures=figures)
+
+
+def _loss(record: Step) -> str:
+    return "– (no pair is left)" if record.loss is None else f"{record.loss:.4f}"
 
 
 @contextmanager

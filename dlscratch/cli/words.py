@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dlscratch.word2vec.plan import Plan
 
 FLAGS = {"lowercase": "--lowercase/--keep-case"}  # where both ways have a name
+LEAST_KEPT = 0.2  # of the words, by subsampling
 SUFFIXES = (".gz", ".bz2", ".xz")
 
 
@@ -172,6 +173,11 @@ def _describe(console: Console, run: Word2VecRun) -> None:
     share = report.dropped / report.words
     dropped = f"{report.dropped_distinct:,} different words dropped, {report.dropped:,} occurrences ({share:.1%})"
     console.say(f"vocabulary {len(run.encoded.vocabulary):,}; {dropped}{': ' if why else ''}{', or '.join(why)}")
+
+
+    if run.trainer.kept < LEAST_KEPT:
+        what = f"--sample {options.sample:g} leaves {run.trainer.kept:.1%} of the words, since each of them is frequent"
+        console.warn(f"{what}; for a text of few different words take --sample 0")
 
 
 def _show_result(console: Console, result: dict[str, Any]) -> None:

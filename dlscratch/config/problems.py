@@ -43,6 +43,7 @@ OTHER_NAMES = {
     "file": "path",
 }
 
+MOST_EXPLAINED = 200  # problems: nobody makes as many, and each takes its time
 WORDS: dict[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 BOUNDS = [(Gt, "gt", "greater than"), (Ge, "ge", "at least"), (Lt, "lt", "less than"), (Le, "le", "at most")]
 
@@ -50,10 +51,12 @@ BOUNDS = [(Gt, "gt", "greater than"), (Ge, "ge", "at least"), (Lt, "lt", "less t
 def config_error(error: ValidationError, document: Document, model: type[BaseModel]) -> ConfigError:
     """All of pydantic's complaints about the document, one line each."""
     problems: dict[KeyPath, Problem] = {}
-    for line in error.errors(include_url=False, include_context=False):
+    lines = error.errors(include_url=False, include_context=False)
+    for line in lines[:MOST_EXPLAINED]:
         found = _problem(line["type"], line["loc"], line["msg"], document, model)
         problems.setdefault(found.path, found)
-    return document.error(problems.values())
+    more = [f"{document.name}: and {len(lines) - MOST_EXPLAINED:,} more"] if len(lines) > MOST_EXPLAINED else []
+    return ConfigError([*document.error(problems.values()).problems, *more])
 
 
 def _problem(kind: str, loc: KeyPath, message: str, document: Document, model: type[BaseModel]) -> Problem:

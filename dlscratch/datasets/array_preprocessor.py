@@ -13,8 +13,11 @@ from dlscratch.datasets.preprocessor import Preprocessor, target_from_state, tar
 from dlscratch.datasets.scaling import Scale, shift_and_divisor
 from dlscratch.datasets.tables import Arrays, Kind, Table
 from dlscratch.datasets.targets import Target
-from dlscratch.errors import DataError, UsageError
+from dlscratch.errors import CheckpointError, DataError, UsageError
+from dlscratch.nn.fields import check_fields
 
+Values, Document = float | list[Any], dict[str, Any]
+STATE = {"raw_shape": list[int], "shape": list[int], "shift": Values, "divisor": Values, "target": Document | None}
 CHUNK = 1 << 20  # values that are looked at at a time
 
 
@@ -132,11 +135,17 @@ class ArrayPreprocessor(Preprocessor):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> ArrayPreprocessor:
-        """The preprocessor that `state` described."""
+        """The preprocessor that `state` described; CheckpointError where it does not describe one."""
+        check_fields(state, "arrays", STATE, {"ids": bool, "channels_last": bool})
         shift, divisor = (np.array(state[key], np.float64) for key in ("shift", "divisor"))
-        shapes = tuple(state["raw_shape"]), tuple(state["shape"])
+        raw_shape, shape = tuple(state["raw_shape"]), tuple(state["shape"])
+        finite = all(np.isfinite(x).all() and x.shape in ((), shape) for x in (shift, divisor))
+        if not finite or not divisor.all():
+            raise CheckpointError("expected a finite shift and a divisor other than 0 of each value")
         ids, channels_last = bool(state.get("ids")), bool(state.get("channels_last"))
-        return cls(*shapes, shift, divisor, target_from_state(state), ids, channels_last)
+        if math.prod(raw_shape) != math.prod(shape) or (channels_last and len(raw_shape) < 2):
+            raise CheckpointError(f"{list(raw_shape)} values cannot be put into {list(shape)}")
+        return cls(raw_shape, shape, shift, divisor, target_from_state(state), ids, channels_last)
 
 
 def _model_shape(

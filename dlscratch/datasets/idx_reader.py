@@ -43,7 +43,7 @@ class IdxReader:
         """The arrays in the file's own type; `kinds` is for tables."""
         images, *labels = self.files(base)
         inputs = read_idx(images)
-        if not inputs.ndim or not len(inputs):
+        if not inputs.ndim or not inputs.size:
             raise DataError(f"{images}: holds no examples")
         if not labels:
             return Arrays(inputs, None, str(images))
@@ -64,7 +64,10 @@ def read_idx(path: Path) -> Array:
     if len(data) != size:
         found = "more" if len(data) > size else f"only {len(data)}"
         raise DataError(f"{path}: the header promises {_times(shape)} values ({size} bytes), but {found} bytes follow")
-    return np.ndarray(shape, dtype, data).astype(dtype.newbyteorder("="), copy=False)
+    try:
+        return np.ndarray(shape, dtype, data).astype(dtype.newbyteorder("="), copy=False)
+    except ValueError as error:  # more axes than an array can have, or sizes beside a 0 that none can have
+        raise DataError(f"{path}: the header promises {_times(shape)} values: {error}") from error
 
 
 def _header(path: Path, file: BinaryIO) -> tuple[np.dtype[np.generic], tuple[int, ...]]:

@@ -40,7 +40,7 @@ class NpzReader:
         with opened(path) as archive:
             inputs = _member(path, archive, self.inputs)
             targets = None if self.target is None else _member(path, archive, self.target)
-        if not inputs.ndim or not len(inputs):
+        if not inputs.ndim or not inputs.size:
             raise DataError(f'{path}: array "{self.inputs}" of shape {inputs.shape} holds no examples')
         if targets is not None and targets.shape[:1] != inputs.shape[:1]:
             sizes = f'"{self.target}" has shape {targets.shape}, but "{self.inputs}" has shape {inputs.shape}'

@@ -16,6 +16,7 @@ from dlscratch.datasets.table_preprocessor import TablePreprocessor
 from dlscratch.datasets.tables import Arrays, Table
 from dlscratch.datasets.targets import Target, find_target
 from dlscratch.errors import CheckpointError, UsageError
+from dlscratch.nn.fields import check_fields
 
 
 class Preprocessing:
@@ -103,6 +104,9 @@ def preprocessor_from_state(state: Mapping[str, Any]) -> Preprocessor:
     """The fitted preprocessor that `state()` described; CheckpointError where it does not describe one."""
     kinds: dict[str, type[Preprocessor]] = {"table": TablePreprocessor, "arrays": ArrayPreprocessor}
     try:
+        check_fields(state, "state", {"data": Literal["table", "arrays"]})
         return kinds[state["data"]].from_state(state)
-    except (KeyError, TypeError, ValueError) as error:
+    except CheckpointError as error:
+        raise CheckpointError(f"the stored preprocessing is damaged: {error}") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"the stored preprocessing is damaged ({type(error).__name__}: {error})") from error

@@ -45,8 +45,9 @@ def split(
 
 def _by_class(classes: Array, names: Sequence[str]) -> dict[str, Array]:
     """The rows of each class that occurs, by the name to use in messages."""
-    numbers: list[int] = sorted(set(classes.tolist()))
-    return {f'class "{names[n] if names else n}"': np.flatnonzero(classes == n) for n in numbers}
+    numbers, starts = np.unique(np.sort(classes), return_index=True)
+    groups = np.split(np.argsort(classes, kind="stable"), starts[1:])
+    return {f'class "{names[n] if names else n}"': rows for n, rows in zip(numbers.tolist(), groups, strict=True)}
 
 
 def _deal(

@@ -24,10 +24,13 @@ from dlscratch.datasets.tables import (
     text_rows,
 )
 from dlscratch.datasets.targets import Target
-from dlscratch.errors import DataError
+from dlscratch.errors import CheckpointError, DataError
+from dlscratch.nn.fields import check_fields
 
 Impute = Literal["median", "mean"] | float
 Unseen = Literal["error", "ignore"]
+NUMBERS = {"name": str, "fill": float, "shift": float, "divisor": float}
+TEXT = {"name": str, "categories": list[str], "missing": bool, "unseen": Unseen}
 
 
 @dataclass(frozen=True)
@@ -176,14 +179,22 @@ class TablePreprocessor(Preprocessor):
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> TablePreprocessor:
-        """The preprocessor that `state` described."""
-        features: list[Feature] = []
-        for column in state["columns"]:
-            if "categories" in column:
-                features.append(CategoricalFeature(**{**column, "categories": tuple(column["categories"])}))
-            else:
-                features.append(NumericFeature(**column))
-        return cls(tuple(features), target_from_state(state))
+        """The preprocessor that `state` described; CheckpointError where it does not describe one."""
+        check_fields(state, "table", {"columns": list[dict[str, Any]], "target": dict[str, Any] | None})
+        features = tuple(map(_feature_from_state, state["columns"]))
+        if not len(features) == len({feature.name for feature in features}) > 0:
+            raise CheckpointError("expected one column or more, each once")
+        return cls(features, target_from_state(state))
+
+
+def _feature_from_state(column: dict[str, Any]) -> Feature:
+    if "categories" in column:
+        check_fields(column, "column of text", TEXT)
+        return CategoricalFeature(**{**column, "categories": tuple(column["categories"])})
+    check_fields(column, "column of numbers", NUMBERS, {"indicator": bool})
+    if not np.isfinite([column[key] for key in ("fill", "shift", "divisor")]).all() or not column["divisor"]:
+        raise CheckpointError(f'column "{column["name"]}": expected finite numbers, and a divisor other than 0')
+    return NumericFeature(**column)
 
 
 def _fit_numbers(

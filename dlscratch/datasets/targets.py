@@ -73,15 +73,15 @@ class Target:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Target:
         """The target that `state` described; CheckpointError where it does not describe one."""
-        check_fields(state, "the target", STATE)
+        check_fields(state, "target", STATE)
         target = cls(state["name"], state["task"], *(tuple(state[key]) for key in ("classes", "mean", "std")))
         scale = np.array([target.mean, target.std], np.float64) if len(target.mean) == len(target.std) else None
         if target.task == "classification" and not 2 <= len(target.classes) == len(set(target.classes)):
-            raise CheckpointError("the target: expected two classes or more, each once")
+            raise CheckpointError("target: expected two classes or more, each once")
         if target.task == "regression" and (
             scale is None or not scale.size or not np.isfinite(scale).all() or not scale[1].all()
         ):
-            raise CheckpointError("the target: expected a finite mean and a std other than 0 of each number")
+            raise CheckpointError("target: expected a finite mean and a std other than 0 of each number")
         return target
 
     def _class_numbers(self, data: Table | Arrays, values: Column) -> Array:

@@ -45,6 +45,8 @@ def check_options(instance: Any) -> None:
 def fits(value: Any, hint: Any) -> bool:
     """Whether a value has the JSON-like type that a hint names; lists stand for tuples, integers for floats."""
     origin, inner = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return True
     if origin is Annotated:
         return fits(value, inner[0])
     if origin in (Union, types.UnionType):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-
 SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 

@@ -29,7 +29,8 @@ def line_chart(chart: Chart, best: float | None, *, log: bool = False) -> Html:
     places = ",".join(f"{x(value):.1f}" for value in chart.series[0].x)
     cursor = tag("line", class_="cursor", y1=float(TOP), y2=float(BOTTOM))
     drawn = join([frame(x, y, chart.x_name, chart.unit or chart.title), mark, *curves, cursor])
-    return svg(f"{chart.title} by {chart.x}", drawn, data_places=places, tabindex=0, class_="log" if log else None, hidden=log)
+    waiting = {"class_": "log", "hidden": True} if log else {}
+    return svg(f"{chart.title} by {chart.x}", drawn, data_places=places, tabindex=0, **waiting)
 
 
 def _curve(xs: Sequence[float], ys: Sequence[float | None], x: Axis, y: Axis, style: str) -> Html:

@@ -25,6 +25,7 @@ from dlscratch.word2vec.vectors import WordVectors
 MOST_WORDS = 50_000
 CLUSTERS = len(COLOURS)
 NAMED_BY = 3
+UNMOVED = 1 - 1e-6  # the cosine of a word with itself, at least
 ENDINGS = (".html", ".png", ".svg", ".json", ".csv")
 
 
@@ -50,6 +51,11 @@ class EmbeddingMap:
     def moved(self) -> list[int]:
         """The rows from the one that moved most to the one that moved least; none for a single set of vectors."""
         return [] if self.cosines is None else np.argsort(self.cosines, kind="stable").tolist()
+
+    @property
+    def stayed(self) -> bool:
+        """Whether no word is anywhere else than before, but for rounding."""
+        return self.cosines is not None and bool(self.cosines.min() > UNMOVED)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """What the map shows of each word."""

@@ -12,5 +12,6 @@ def ending_of(path: Path, known: Sequence[str]) -> str:
     """The ending of a name, in lower case, such as `.svg`. UsageError for one that is not known."""
     ending = path.suffix.lower()
     if ending not in known:
-        raise UsageError(f"{path}: expected a name that ends in {', '.join(known[:-1])} or {known[-1]}")
+        listed = " or ".join(filter(None, [", ".join(known[:-1]), known[-1]]))
+        raise UsageError(f"{path}: expected a name that ends in {listed}")
     return ending

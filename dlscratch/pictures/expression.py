@@ -106,11 +106,22 @@ class _Evaluation:
             return self._apply(node, "getitem", [self.part(node.value)], {"index": index})
         if not isinstance(node, ast.BinOp | ast.UnaryOp):
             self.source.fail(node, "expected a number, a name or a call of an op here")
-        sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+        if isinstance(node, ast.UnaryOp):
+            return self._operator(node, [self.part(node.operand)])
+        chain = [node]  # of many terms: from left to right, without a call inside a call
+        while isinstance(chain[-1].left, ast.BinOp):
+            chain.append(chain[-1].left)
+        part = self.part(chain[-1].left)
+        for each in reversed(chain):
+            part = self._operator(each, [part, self.part(each.right)])
+        return part
+
+    def _operator(self, node: ast.BinOp | ast.UnaryOp, sides: list[Part]) -> Part:
         name = OPERATORS.get(type(node.op))
         if name is None:
-            self.source.fail(node, "an operator that is no op; there are + - * / ** @ and - in front")
-        return self._apply(node, name, [self.part(side) for side in sides], {})
+            hint = "; did you mean **?" if isinstance(node.op, ast.BitXor) else ""
+            self.source.fail(node, f"an operator that is no op; there are + - * / ** @ and - in front{hint}")
+        return self._apply(node, name, sides, {})
 
     def _add(self, node: ast.expr, op: str, tensor: Tensor, operands: Sequence[Part] = ()) -> Part:
         parts, operator = self.expression.parts, isinstance(node, ast.BinOp | ast.UnaryOp)

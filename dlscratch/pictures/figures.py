@@ -12,6 +12,7 @@ from dlscratch.errors import MissingExtraError
 from dlscratch.pictures.text import harmless
 
 KINDS = (".png", ".svg", ".pdf")
+FITTING = (b"<svg ", b'<svg style="max-width: 100%; height: auto" ')  # a screen that is less wide shows all of it
 UNSEEN = re.compile("[\ud800-\udfff\ufffe\uffff]")  # what neither fonts nor XML know
 SETTINGS: Any = {"text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "dlscratch"}  # text stays text
 FACTS: dict[str, dict[str, None]] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -24,11 +25,9 @@ def image(
 
     The title goes into the file's metadata. MissingExtraError without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("matplotlib", "plot", "drawing PNG, SVG and PDF") from None
+    check_drawing()
+    import matplotlib
+    from matplotlib.figure import Figure
 
     file, facts = io.BytesIO(), {"Title": drawable(title), **FACTS[kind]}
     with matplotlib.rc_context(SETTINGS), warnings.catch_warnings():
@@ -36,7 +35,15 @@ def image(
         figure = Figure(size, dpi=dots_per_inch, layout="constrained")
         paint(figure)
         figure.savefig(file, format=kind, metadata=facts)
-    return file.getvalue()
+    return file.getvalue().replace(*FITTING, 1) if kind == "svg" else file.getvalue()
+
+
+def check_drawing() -> None:
+    """MissingExtraError without matplotlib."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("matplotlib", "plot", "drawing PNG, SVG and PDF") from None
 
 
 def drawable(text: str) -> str:

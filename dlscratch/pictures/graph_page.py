@@ -37,7 +37,7 @@ def _end(name: str, shape: tuple[int, ...]) -> Html:
 def _block(block: Block, unfolded: bool) -> Html:
     """A layer, or a group with its chain inside: both unfold."""
     head = [tag("strong", f"{block.path} {block.kind}"), " ", tag("span", block.details, class_="options")]
-    head += [" ", tag("span", f"→ {times(block.output_shape)}", class_="shape")]
+    head += [" · " if block.details else " ", tag("span", f"→ {times(block.output_shape)}", class_="shape")]
     head += [" · ", tag("span", block.count, class_="count")] if block.count else []
     summary = tag("summary", *head)
     if not block.inside:

@@ -11,6 +11,7 @@ from dlscratch.backend import Array
 from dlscratch.pictures.colours import COLOURS
 from dlscratch.pictures.embedding_map import EmbeddingMap
 from dlscratch.pictures.figures import drawable, image
+from dlscratch.pictures.text import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 INCHES, DOTS_PER_INCH = (9, 7), 200
 LABELS_TRIED = 1500
 CHANGES = 30
+LONGEST = 30  # letters of a label
 
 
 def figure_of(shown: EmbeddingMap, kind: str) -> bytes:
@@ -55,12 +57,14 @@ def _draw_words(axes: Axes, shown: EmbeddingMap, *, rim: bool) -> None:
 
     options: Any = {"fontsize": 7, "va": "center", "textcoords": "offset points"}
     options |= {"path_effects": [withStroke(linewidth=2, foreground="white")]} if rim else {}
-    places = axes.transData.transform(shown.layout.positions)
+    places, (start, end) = axes.transData.transform(shown.layout.positions), axes.bbox.get_points()
     taken: list[Array] = []
     for row in dict.fromkeys([*shown.moved[:CHANGES], *range(min(LABELS_TRIED, len(places)))]):
-        text = drawable(shown.vectors.words[row])
+        text = cut(drawable(shown.vectors.words[row]), LONGEST)
         box = np.array([places[row] - (2, 12), places[row] + (10 + 14 * len(text), 14)])
-        if not text.strip() or any((box[0] < other[1]).all() and (other[0] < box[1]).all() for other in taken):
+        if not text.strip() or (box[0] < start).any() or (box[1] > end).any():  # it would cross the frame
+            continue
+        if any((box[0] < other[1]).all() and (other[0] < box[1]).all() for other in taken):
             continue
         taken.append(box)
         axes.annotate(text, shown.layout.positions[row], (3, 0), **options)

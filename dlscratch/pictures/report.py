@@ -21,7 +21,7 @@ from dlscratch.pictures.text import capital, counted, times
 MOST_NAMED = 8  # layers in a sentence
 MOST_LAYERS = 40  # in a graph whose containers are unfolded
 MOST_HISTOGRAMS = 12  # that are not folded away
-WIDE = 4.0  # width : height of the graph
+WIDE = 4.5  # width : height of the graph
 
 Document = Mapping[str, Any]
 SECTIONS = {

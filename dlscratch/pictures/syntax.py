@@ -7,6 +7,7 @@ options, and subscripts of integers and slices. What may stand in a value: numbe
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from keyword import iskeyword
 from typing import Any, NoReturn
 
@@ -16,22 +17,28 @@ from dlscratch.backend import Array
 from dlscratch.errors import UsageError
 
 LONGEST = 2_000  # characters
-DEEPEST = 100  # levels
+DEEPEST = 100  # levels; a sum of many terms is one
+SHOWN = 76  # characters of a long expression in a message
 LARGEST = 1_000  # elements of an array, and the size of an option such as an axis or a width
 
 ALLOWED = (
     *(ast.Expression, ast.Name, ast.Load, ast.Constant, ast.List, ast.Tuple, ast.Call, ast.keyword),
     *(ast.Subscript, ast.Slice, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop),
 )
-NOT_ALLOWED = {
+NOT_ALLOWED: dict[type[ast.AST], str] = {
     ast.Attribute: "a dot is not part of an expression; call by name, as in sum(x, axis=0)",
     ast.Starred: "a star is not part of an expression; write the operands out",
     ast.Compare: "comparisons are not ops: they have no gradient",
 }
+VALUES = (ast.Constant, ast.List, ast.Tuple, ast.Load, ast.UnaryOp, ast.USub)
 
 
 class Source:
-    """The text of an expression or value, for messages that point into it."""
+    """The text of an expression, for messages that point into it."""
+
+    allowed: tuple[type[ast.AST], ...] = ALLOWED
+    hints: Mapping[type[ast.AST], str] = NOT_ALLOWED
+    otherwise = "this is not part of an expression"
 
     def __init__(self, text: str) -> None:
         self.text = " ".join(text.split())
@@ -58,11 +65,12 @@ class Source:
         while waiting:
             node, depth = waiting.pop()
             place = node if hasattr(node, "col_offset") else place
-            if not isinstance(node, ALLOWED):
-                self.fail(place, NOT_ALLOWED.get(type(node), "this is not part of an expression"))
+            if not isinstance(node, self.allowed):
+                self.fail(place, self.hints.get(type(node), self.otherwise))
             if depth > DEEPEST:
                 self.fail(place, f"nested more than {DEEPEST} levels deep")
-            waiting.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
+            first = node.left if isinstance(node, ast.BinOp) else None
+            waiting.extend((child, depth + (child is not first)) for child in ast.iter_child_nodes(node))
 
     def part(self, node: ast.expr) -> str:
         """The text of a part of the expression."""
@@ -74,8 +82,20 @@ class Source:
         raise self._error(message, start, end)
 
     def _error(self, message: str, start: int, end: int) -> UsageError:
-        mark = " " * start + "^" * max(1, min(end, len(self.text)) - start)
-        return UsageError(f"column {start + 1}: {message}\n  {self.text}\n  {mark}")
+        text, place = self.text, start
+        if len(text) > SHOWN:
+            cut = max(0, min(start - SHOWN // 2, len(text) - SHOWN))
+            text, place = f"…{text[cut : cut + SHOWN]}…", start - cut + 1
+        mark = " " * place + "^" * max(1, min(end - start, len(text) - place))
+        return UsageError(f"column {start + 1}: {message}\n  {text}\n  {mark}")
+
+
+class ValueSource(Source):
+    """The text of a value: a number, or nested lists of numbers."""
+
+    allowed = VALUES
+    hints: Mapping[type[ast.AST], str] = {}
+    otherwise = "expected a number or a list of numbers"
 
 
 def number(node: ast.expr) -> float | int | None:
@@ -141,7 +161,7 @@ def assignments(texts: list[str] | tuple[str, ...]) -> dict[str, Array]:
         if name in values:
             raise UsageError(f"{name} is given twice")
         try:
-            source = Source(value)
+            source = ValueSource(value)
             values[name] = array(source, source.tree())
         except UsageError as error:
             raise UsageError(f"{name}: {error}") from None

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from dlscratch.errors import UsageError
-from dlscratch.runs.folder import RunFolder
+from dlscratch.runs.places import metrics_at, run_at, unfinished
 
 
-def metrics_of(folders: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
-    """The lines of each run's metrics.jsonl. UsageError: no run there, or no epoch has ended yet."""
-    names = Counter(folder.resolve().name for folder in folders)
+def metrics_of(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
+    """The lines of each run's metrics.jsonl; paths as `run_at` takes them. UsageError: no run, or no epoch of it."""
+    found = [run_at(path) for path in paths]
+    names = Counter(folder.path.resolve().name for folder in found)
     runs = {}
-    for folder in folders:
-        lines = RunFolder(folder).read_metrics()
+    for folder in found:
+        lines = metrics_at(folder)
         if not lines:
-            what = "no epoch has ended yet" if RunFolder(folder).holds_a_run else "there is no run in this folder"
-            raise UsageError(f"{folder}: {what}")
-        name = folder.resolve().name
-        runs[name if names[name] == 1 else str(folder)] = lines
+            raise UsageError(f"{folder.path}: {unfinished(folder)}")
+        name = folder.path.resolve().name
+        runs[name if names[name] == 1 else str(folder.path)] = lines
     return runs

@@ -103,7 +103,7 @@ class RunFolder:
             facts = json.loads(self.run.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{self.run}: cannot be read: {error}") from error
         return facts if isinstance(facts, dict) else {}
 
@@ -128,13 +128,14 @@ class RunFolder:
             for text in self.metrics.read_bytes().split(b"\n"):
                 try:
                     lines.append(dict(json.loads(text)))
-                except (ValueError, TypeError):
+                except (ValueError, TypeError, RecursionError):
                     break
         return lines
 
     def rewind_metrics(self, epochs: int, unwritten: Iterable[Mapping[str, Any]] = ()) -> None:
         """Keep the lines of the first `epochs` epochs, with those that were still to be written; others come again."""
-        lines = {line["epoch"]: line for line in (*unwritten, *self.read_metrics()) if line.get("epoch", 0) <= epochs}
+        found = (line for line in (*unwritten, *self.read_metrics()) if isinstance(line.get("epoch"), int))
+        lines = {line["epoch"]: line for line in found if line["epoch"] <= epochs}
         write_text(self.metrics, "".join(map(_line, (lines[epoch] for epoch in sorted(lines)))))
 
 

@@ -10,6 +10,7 @@ from dlscratch.datasets import Part
 from dlscratch.errors import DataError, UsageError
 from dlscratch.runs.folder import RunFolder
 from dlscratch.runs.stored_config import differences
+from dlscratch.runs.stored_model import check_config
 from dlscratch.runs.trained import TrainedModel
 
 ADVICE = "name the data to evaluate on"
@@ -29,9 +30,13 @@ def experiment_of(path: Path, model: TrainedModel, advice: str = ADVICE) -> Expe
     config = RunFolder(path.parent).config
     if not config.exists():
         raise UsageError(f"{path}: there is no config.yaml beside it to find its test rows; {advice}")
-    experiment = build(config)
+    try:
+        experiment = build(config)
+    except DataError as error:
+        raise DataError(f"{error}; {advice}") from error
+    check_config(model.facts["config"])
     if changed := differences(model.facts["config"], effective(experiment.config)):
         raise UsageError(f"{config}: the model was trained with another config ({changed[0]}); {advice}")
-    if experiment.fingerprints != model.facts["training"]["data"]:
+    if experiment.fingerprints != model.facts["training"].get("data"):
         raise DataError(f"{config}: the data files are not those that the model was trained on; {advice}")
     return experiment

@@ -10,12 +10,18 @@ import numpy as np
 
 from dlscratch import checkpoint
 from dlscratch.backend import Array
-from dlscratch.nn import Sequential
+from dlscratch.nn.fields import check_fields
 from dlscratch.runs.trained import TrainedModel
 from dlscratch.word2vec.formats.arrays import read_npz
 from dlscratch.word2vec.formats.table import Table
 
 MOST_FREQUENT = 10
+OURS = ("format", "format_version", "written_by")  # what is shown of the metadata of any file,
+SHOWN = {  # and of a kind
+    "model": ("architecture", "input_shape", "loss", "reader", "training", "state"),
+    "word2vec": ("options", "corpus", "vocabulary", "vectors_sha256"),
+}
+WORDS = {"options": dict[str, Any], "corpus": dict[str, Any], "vectors_sha256": str}
 
 
 def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -29,17 +35,22 @@ def inspect(path: str | os.PathLike[str]) -> dict[str, Any]:
     document: dict[str, Any] = {"file": os.fspath(path), "kind": "npz", "bytes": os.path.getsize(path)}
     if metadata is not None:
         arrays, metadata = checkpoint.load(path)
-        document |= {key: value for key, value in metadata.items() if key not in ("arrays", "config", "preprocessing")}
+        kind = str(metadata.get("kind", "npz"))
+        document |= {key: value for key, value in metadata.items() if key in (*OURS, *SHOWN.get(kind, ()))}
+        document["kind"] = kind
     if document["kind"] == "model":
         assert metadata is not None
-        document["columns"] = [column["name"] for column in metadata["preprocessing"].get("columns", ())]
-        document |= _model(TrainedModel.from_checkpoint(path, arrays, metadata).network)
+        document |= _model(TrainedModel.from_checkpoint(path, arrays, metadata))
     elif document["kind"] == "word2vec":
+        check_fields(document, f"{path}: its metadata is damaged", {}, WORDS)
+        if document.get("corpus"):
+            check_fields(document["corpus"], f"{path}: its metadata is damaged: corpus", {"words": int, "bytes": int})
         document |= _word_vectors(read_npz(Path(path)))
     return document | {"arrays": {name: statistics(array) for name, array in arrays.items()}}
 
 
-def _model(network: Sequential) -> dict[str, Any]:
+def _model(model: TrainedModel) -> dict[str, Any]:
+    network, names = model.network, list(model.preprocessor.kinds)
     layers = [
         {
             "path": row.path,
@@ -49,7 +60,8 @@ def _model(network: Sequential) -> dict[str, Any]:
         }
         for row in network.summary()
     ]
-    return {"layers": layers, "parameters": network.summary().parameters}
+    data = {"classes": list(model.preprocessor.class_names), "columns": names}
+    return {**data, "layers": layers, "parameters": network.summary().parameters}
 
 
 def _word_vectors(table: Table) -> dict[str, Any]:

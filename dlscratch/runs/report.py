@@ -12,6 +12,7 @@ from dlscratch.pictures.tensors import histograms, histograms_json
 from dlscratch.runs.folder import RunFolder, finite
 from dlscratch.runs.held_out import experiment_of
 from dlscratch.runs.inspection import inspect
+from dlscratch.runs.places import metrics_at, run_at, unfinished
 from dlscratch.runs.report_rows import Rows, classification, regression
 from dlscratch.runs.trained import TrainedModel
 
@@ -22,27 +23,27 @@ ADVICE = "use --no-examples for a report without the data"
 
 
 def collect(path: Path, *, examples: bool = True) -> dict[str, Any]:
-    """The document of the run in a folder. Without `examples` the data are not read, and the results are run.json's.
+    """The document of the run at a path. Without `examples` the data are not read, and the results are run.json's.
 
     UsageError: no run of a model there. DataError: the data changed, or are gone. CheckpointError: damaged.
     """
-    folder = RunFolder(path)
+    folder = run_at(path)
     if not folder.best.exists():
-        words = "it is one of word vectors: use `plot`, and `vectors map`"
-        hint = words if folder.vectors.exists() else "train it first"
-        raise UsageError(f"{path}: there is no best.npz, the model of a run; {hint}")
+        words = "a run of word vectors: use `plot`, and `vectors map`"
+        why = words if folder.vectors.exists() else unfinished(folder)
+        raise UsageError(f"{path}: there is no {folder.best.name}, the model of a run, in it: {why}")
     model = TrainedModel.load(folder.best)
     facts = folder.read_run()
     results = _with_examples(folder, model) if examples else _without_examples(facts)
     document = {
-        "name": model.facts["config"].get("name") or path.name,
+        "name": model.facts["config"].get("name") or folder.path.name,
         "run": {key: facts[key] for key in TIMES if key in facts},
         "data": _data(facts, model),
         "target": model.objective.target.name,
         "task": model.objective.target.task,
         "classes": list(model.preprocessor.class_names),
         "best_epoch": model.facts["training"].get("epoch"),
-        "epochs": folder.read_metrics(),
+        "epochs": metrics_at(folder),
         **results,
         "model": _model(folder, model),
         "config": folder.config.read_text(encoding="utf-8") if folder.config.exists() else "",

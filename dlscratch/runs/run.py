@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dlscratch import backend, checkpoint
 from dlscratch.backend import Array
 from dlscratch.checkpoint import write_text
@@ -27,6 +29,7 @@ from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageErr
 from dlscratch.nn.sequential import blas_threads
 from dlscratch.runs.folder import RunFolder, clock, environment
 from dlscratch.runs.stored_config import differences, rebased
+from dlscratch.runs.stored_model import check_resumed
 from dlscratch.runs.trained import BATCH, TrainedModel, evaluate_part
 from dlscratch.training import Epoch, Step, TrainingState, fit, timed_as
 from dlscratch.training.stopwatch import SAVING
@@ -83,6 +86,7 @@ class Run:
         before = folder.read_run()
         arrays, metadata = _saved(folder, before)
         try:
+            check_resumed(metadata)
             _check_same(path, metadata, experiment)
             run = cls(experiment, folder, _restored(experiment, arrays, metadata) if arrays else TrainingState())
             run.model.facts["training"] = metadata["training"]
@@ -92,7 +96,8 @@ class Run:
             what = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"{folder.last}: the state of the training is damaged ({what})") from error
         run.facts |= {"started": before.get("started", run.facts["started"])}
-        run.facts |= {"resumed": [*before.get("resumed", ()), clock(run.started)]}
+        resumed = before.get("resumed")
+        run.facts |= {"resumed": [*(resumed if isinstance(resumed, list) else ()), clock(run.started)]}
         run.idle = run.state.epoch >= experiment.config.training.epochs and before.get("status") == "finished"
         if not run.idle:
             folder.lock()
@@ -242,6 +247,7 @@ def _check_same(path: Path, metadata: Mapping[str, Any], experiment: Experiment)
         raise DataError(f"{path}: the data files are not those that the run began with; start anew with --force")
 
 
+@np.errstate(all="ignore")
 def _restored(experiment: Experiment, arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> TrainingState:
     """The state of the training; the experiment's model and optimizer become those that were saved with it."""
     state = TrainingState()

@@ -29,6 +29,8 @@ from dlscratch.datasets import (
 from dlscratch.datasets.cells import is_number, number_name
 from dlscratch.errors import CheckpointError, DataError, DlscratchError, UsageError
 from dlscratch.nn import LOSSES, Loss, Sequential
+from dlscratch.nn.sizes import check_stored
+from dlscratch.runs.stored_model import check_model
 from dlscratch.training import evaluate
 from dlscratch.training.objective import Objective
 
@@ -72,7 +74,7 @@ class Predictions:
 
 
 def _short(value: Any) -> Any:
-    return str(np.float32(value)) if isinstance(value, float) else value
+    return str(np.float32(value)) if isinstance(value, float) and abs(value) < 3e38 else value
 
 
 @dataclass
@@ -109,23 +111,30 @@ class TrainedModel:
         if metadata.get("kind") != "model":
             raise CheckpointError(f"{path}: expected a model, got {metadata.get('kind', 'something else')}")
         try:
-            network = Sequential.from_architecture(metadata["architecture"], tuple(metadata["input_shape"]))
+            check_model(metadata)
             weights = {name: array for name, array in arrays.items() if "/" not in name}
-            network.load_state_dict(weights)
             model = cls(
-                network,
+                _network(metadata["architecture"], tuple(metadata["input_shape"]), weights),
                 preprocessor_from_state(metadata["preprocessing"]),
                 dict(metadata["loss"]),
                 dict(metadata["reader"]),
                 {key: metadata[key] for key in ("config", "training")},
             )
-            model.objective.outputs  # noqa: B018  a loss that does not suit the target is found here, not later
+            model._check_shapes()
         except DlscratchError as error:
             raise CheckpointError(f"{path}: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             what = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"{path}: the model's metadata is damaged ({what})") from error
         return model
+
+    def _check_shapes(self) -> None:
+        """CheckpointError where the network does not fit what goes in and what is to come out."""
+        shapes = {"inputs": self.network.input_shape, "outputs": self.network.output_shape}
+        expected = {"inputs": self.preprocessor.input_shape, "outputs": (self.objective.outputs,)}
+        for name, shape in shapes.items():
+            if shape != expected[name]:
+                raise CheckpointError(f"the network has the {name} {shape}, but the data need {expected[name]}")
 
     def contents(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """The arrays and the metadata of the model's checkpoint, as of now: copies of whatever training changes."""
@@ -145,11 +154,16 @@ class TrainedModel:
         """Write the model, atomically."""
         checkpoint.save(path, *self.contents())
 
+    @np.errstate(all="ignore")
     def predict(self, data: Source) -> Predictions:
-        """Predictions for raw rows: files, a dict of columns, an array (N, …), a Table or Arrays, without a target."""
+        """Predictions for raw rows: files, a dict of columns, an array (N, …), a Table or Arrays, without a target.
+
+        DataError for a row, CheckpointError for a model, whose outputs are no finite numbers.
+        """
         raw = self._read(data, with_target=False)
         inputs = self.preprocessor.transform(raw)
         outputs = self.outputs(inputs)
+        self._check_finite(raw, outputs)
         target = self.objective.target
         if target.task == "regression":
             return Predictions(target.name, [], values=target.inverse(outputs.astype(np.float64)))
@@ -157,12 +171,21 @@ class TrainedModel:
         labels = [target.classes[i] for i in probabilities.argmax(axis=1)]
         return Predictions(target.name, labels, probabilities, classes=target.classes)
 
+    def _check_finite(self, raw: Table | Arrays, outputs: Array) -> None:
+        bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+        if len(bad):
+            for name, parameter in self.network.named_parameters().items():
+                if not np.isfinite(parameter.data).all():
+                    raise CheckpointError(f"array {name!r} of the model holds NaN or infinity: it can predict nothing")
+            raise DataError(f"{raw.where(int(bad[0]))}: the model's outputs overflow; are the numbers too large?")
+
     def outputs(self, inputs: Array) -> Array:
         """The network's outputs (N, …) for preprocessed inputs, batch by batch."""
         with no_grad():
             batches = [inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH)]
             return np.concatenate([self.network(self.preprocessor.convert(x)).numpy() for x in batches])
 
+    @np.errstate(all="ignore")
     def evaluate(self, data: Source | Part) -> dict[str, Any]:
         """Loss and metrics on raw rows with their targets, or on a prepared part."""
         part = data if isinstance(data, Part) else own_part(self.preprocessor, self._read(data, with_target=True))
@@ -178,6 +201,15 @@ class TrainedModel:
             return _table(data)
         paths = [data] if isinstance(data, str | os.PathLike) else list(data)
         return read_like(self.reader, [str(path) for path in paths], self.preprocessor, with_target)
+
+
+def _network(architecture: list[Any], shape: tuple[int, ...], weights: Mapping[str, Array]) -> Sequential:
+    """The network with these weights; nothing larger than they are is made for it."""
+    with np.errstate(all="ignore"):  # of first values, which are replaced
+        check_stored(architecture, shape, BATCH, sum(array.size for array in weights.values()))
+        network = Sequential.from_architecture(architecture, shape)
+        network.load_state_dict(weights)
+    return network
 
 
 def _is_text(name: str) -> bool:

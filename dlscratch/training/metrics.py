@@ -16,7 +16,7 @@ from annotated_types import Gt
 
 from dlscratch.autograd import no_grad, wrap
 from dlscratch.backend import Array
-from dlscratch.errors import ShapeError, UsageError, did_you_mean
+from dlscratch.errors import CheckpointError, ShapeError, UsageError, did_you_mean
 from dlscratch.nn import Layer, Loss
 from dlscratch.nn.options import check_options
 
@@ -200,6 +200,8 @@ class Totals:
         self.samples += len(output)
         for index, metric in enumerate(self.metrics):
             sums, before = metric.sums(output, target), self.sums[index]
+            if before is not None and before.shape != sums.shape:
+                raise CheckpointError(f"training state: totals: sums of the shape {before.shape}, not {sums.shape}")
             self.sums[index] = sums if before is None else before + sums
 
     def results(self) -> Results:
@@ -216,9 +218,14 @@ class Totals:
         return {"loss": self.loss, "samples": self.samples, "sums": [_plain(x) for x in self.sums]}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Continue from `state_dict()`."""
+        """Continue from `state_dict()`. CheckpointError: it is of other metrics."""
         self.loss, self.samples = state["loss"], state["samples"]  # type: ignore[assignment]
-        self.sums = [None if x is None else np.array(x, float) for x in state["sums"]]  # type: ignore[attr-defined]
+        try:
+            self.sums = [None if x is None else np.array(x, float) for x in state["sums"]]  # type: ignore[attr-defined]
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"training state: totals: {error}") from error
+        if len(self.sums) != len(self.metrics):
+            raise CheckpointError(f"training state: totals: {len(self.sums)} sums of {len(self.metrics)} metrics")
 
 
 @no_grad()

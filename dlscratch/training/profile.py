@@ -69,8 +69,9 @@ class Row(NamedTuple):
 class Profile:
     """Inside `with Profile() as profile:` all that this thread computes is timed, by the layers of one model.
 
-    `fit` makes its model known. One that is trained by a loop of one's own is given here, and `timed_as("loss")` names
-    the other parts of such a loop. `rows()`, `document()` (for JSON) and `str()` tell what was found.
+    `fit` makes its model known, and all that a second one takes counts as "other". A model that is trained by a loop of
+    one's own is given here, and `timed_as("loss")` names the other parts of such a loop. `rows()`, `document()` (for
+    JSON) and `str()` tell what was found.
     """
 
     def __init__(self, model: Layer | None = None) -> None:
@@ -114,19 +115,18 @@ class Profile:
 
     def _know(self, model: Layer) -> None:
         """Time the model's layers; one that stands in two places is told of at the first."""
-        if model is self.model:
-            return
-        if self.model is not None:
-            raise UsageError("Profile: it tells of one model, and now comes a second; make a Profile for each")
         self.model = model
         first = {id(layer): (path, layer) for path, layer in reversed([*model.named_layers()])}
         for path, layer in first.values():
             self._time(layer, "forward", Place(path))
 
     def _run(self, **arguments: Any) -> _Run:
-        """A run of `fit`, with its parts timed."""
+        """A run of `fit`, with its parts timed, if it trains the model that is told of."""
         run = _Run(**arguments)
-        self._know(run.model)
+        if self.model is None:
+            self._know(run.model)
+        if run.model is not self.model:
+            return run
         run.train, run.loss = _TimedBatches(run.train), timed(run.loss, Place(LOSS))  # type: ignore[assignment]
         for owner, method, row in (
             (run, "_norm", GRADIENTS), (run, "_clip", GRADIENTS), (run.optimizer, "step", OPTIMIZER),

@@ -7,8 +7,13 @@ from typing import Any, Protocol
 
 from dlscratch.backend import Array
 from dlscratch.errors import CheckpointError
+from dlscratch.nn.fields import check_fields, shown
 
-COUNTS = ("epoch", "batch", "step", "seconds", "epoch_seconds", "base_lr")
+COUNTS: dict[str, Any] = {
+    **dict.fromkeys(("epoch", "batch", "step"), int),
+    **dict.fromkeys(("seconds", "epoch_seconds"), float),
+    "base_lr": float | None,
+}
 PARTS = ("totals", "schedule", "early_stopping")
 
 
@@ -41,7 +46,9 @@ class TrainingState:
         """Save from now on what these remember; and first let them remember what was loaded."""
         for name, part in parts.items():
             if name in self._loaded:
-                part.load_state_dict(self._loaded.pop(name))
+                loaded = self._loaded.pop(name)
+                check_fields(loaded, f"training state: {name}", {key: _like(x) for key, x in part.state_dict().items()})
+                part.load_state_dict(loaded)
         self._parts = parts
 
     def state_dict(self) -> dict[str, Any]:
@@ -51,8 +58,16 @@ class TrainingState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict()`, before `fit` is called."""
-        if set(state) != {*COUNTS, *PARTS}:
-            raise CheckpointError(f"training state: expected {', '.join(COUNTS + PARTS)}; got {', '.join(state)}")
+        if not isinstance(state, dict) or set(state) != {*COUNTS, *PARTS}:
+            raise CheckpointError(f"training state: expected {', '.join((*COUNTS, *PARTS))}; got {shown(state)}")
+        check_fields(state, "training state", {**COUNTS, **dict.fromkeys(PARTS, dict[str, Any])})
         for name in COUNTS:
+            if not 0 <= (state[name] or 0) < float("inf"):
+                raise CheckpointError(f"training state: {name} is {shown(state[name])}; expected none below 0")
             setattr(self, name, state[name])
         self._loaded = {name: state[name] for name in PARTS if state[name]}
+
+
+def _like(fresh: Any) -> Any:
+    """What may be loaded where a part that is new has this: numbers for a number, which may still be missing."""
+    return list[Any] if isinstance(fresh, list) else float | None if fresh is None else float

@@ -10,6 +10,7 @@ import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -70,7 +71,7 @@ class Corpus:
         self._start()
         for name in self.files:
             raw = _Digested(sys.stdin.buffer if name == STDIN else existing_file(Path(name)).open("rb"))
-            with _guarded(name, _unpacked(name, raw)) as text:
+            with closing(raw), _guarded(name, _unpacked(name, raw)) as text:
                 place = Place("stdin" if name == STDIN else name)
                 for piece in cut(_without_mark(text), place.name):
                     yield piece if piece.isascii() else place.checked(piece, self.errors)
@@ -207,6 +208,6 @@ def _hidden(item: Path, folder: Path) -> bool:
 
 def _is_text(path: Path) -> bool:
     """Whether the unpacked beginning of a file has no zero byte, as pictures and programs do."""
-    with _guarded(str(path), _unpacked(str(path), _Digested(path.open("rb")))) as text:
+    with closing(_Digested(path.open("rb"))) as raw, _guarded(str(path), _unpacked(str(path), raw)) as text:
         start = text.read(SNIFFED)
     return bool(start) and b"\0" not in start

@@ -15,8 +15,8 @@ import numpy as np
 from dlscratch import nn, optim
 from dlscratch.autograd import Tensor, no_grad
 from dlscratch.backend import Array
-from dlscratch.word2vec.blocks import Step
 from dlscratch.crew import Crew
+from dlscratch.word2vec.blocks import Step
 from dlscratch.word2vec.encoding import Encoded
 from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.trainer import Trainer
@@ -49,7 +49,7 @@ class SoftmaxTrainer(Trainer):
             self.loss = loss.item()
         self.chunk, self.number = step.chunk, step.number + 1
 
-    def _mean_loss(self, steps: Iterable[Step]) -> float:
+    def _mean_loss(self, steps: Iterable[Step]) -> float | None:
         total, count = 0.0, 0
         for centres, targets in map(self._pairs, steps):
             if len(centres):
@@ -57,7 +57,7 @@ class SoftmaxTrainer(Trainer):
                     logits = Tensor(self.input[centres].astype(np.float64) @ self.output.T.astype(np.float64))
                     total += self.cross_entropy(logits, targets).item() * len(centres)
                 count += len(centres)
-        return total / count if count else 0.0
+        return total / count if count else None
 
     def _pairs(self, step: Step) -> tuple[Array, Array]:
         """Every centre with every word in its window."""

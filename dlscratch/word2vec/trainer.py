@@ -20,14 +20,14 @@ import numpy as np
 
 from dlscratch.backend import Array, generator, limit_threads
 from dlscratch.checkpoint import sha256
+from dlscratch.crew import Crew, Job
 from dlscratch.errors import CheckpointError, DivergedError
 from dlscratch.word2vec.blocks import Blocks, Step
-from dlscratch.crew import Crew, Job
-from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.encoding import Encoded
 from dlscratch.word2vec.formats.arrays import write_npz
 from dlscratch.word2vec.formats.table import Table
 from dlscratch.word2vec.options import Word2VecOptions
+from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.scatter import Room, descend, share
 from dlscratch.word2vec.sgns import Block, Gradients, gradients, losses
 
@@ -48,12 +48,15 @@ class Progress:
     words: int  # of the corpus, in all epochs so far
     words_per_second: float
     lr: float
-    loss: float  # of a pair, on some blocks lately, before they were trained on
+    loss: float | None  # of a pair, on some blocks lately, before they were trained on; None: they held no pair
 
 
 @dataclass(frozen=True)
 class Epoch(Progress):
-    """The end of an epoch; the loss is that of a pair in the held-out sentences, in float64."""
+    """The end of an epoch; the loss is that of a pair in the held-out sentences, in float64, or None: no pair is left.
+
+    Subsampling leaves none of a text with few different words: each of them is frequent.
+    """
 
 
 class Trainer:
@@ -72,7 +75,7 @@ class Trainer:
         self.input = (rng.random((V, D), dtype=np.float32) - np.float32(0.5)) / np.float32(D)
         self.output = np.zeros((V, D), np.float32)
         self.epoch, self.chunk, self.number = 0, 0, 0  # the next step
-        self.loss = 0.0
+        self.loss: float | None = None
         self._halves, self._signs = self.block.half_weights(), self.block.signs()
         self._room = Room()
         self._found = Gradients.empty(self.blocks.per_step, CENTRES, rows=self.block.rows, dim=D)
@@ -129,17 +132,17 @@ class Trainer:
         shares = (share(keys, part, PARTS) for part in range(PARTS))
         return [partial(descend, table, mine, *flat, lr, self._room) for mine in shares]
 
-    def held_out_loss(self) -> float:
+    def held_out_loss(self) -> float | None:
         """The mean loss of a pair in the held-out sentences (in some that are trained on, where there are none)."""
         loss = self._mean_loss(self.blocks.held_out())
-        if not np.isfinite(loss):
+        if loss is not None and not np.isfinite(loss):
             raise DivergedError(
                 f"epoch {self.epoch}: the held-out loss is {loss}; try a smaller lr than {self.options.lr:g}, or fewer "
                 "tokens_per_step"
             )
         return loss
 
-    def _mean_loss(self, steps: Iterable[Step]) -> float:
+    def _mean_loss(self, steps: Iterable[Step]) -> float | None:
         total, pairs = 0.0, 0.0
         for step in steps:
             for i in range(0, len(step.centres), BLOCKS_PER_JOB):
@@ -149,7 +152,13 @@ class Trainer:
                 with np.errstate(invalid="ignore", over="ignore"):  # the caller looks at the result
                     total += float(losses(C, R, halves, self._signs).sum())
                 pairs += 2 * float(halves[..., : self.block.contexts].sum())
-        return total / pairs if pairs else 0.0
+        return total / pairs if pairs else None
+
+    @property
+    def kept(self) -> float:
+        """The share of the words that subsampling leaves."""
+        counts = self.encoded.vocabulary.counts
+        return float(self.blocks.keep[:-1] @ counts) / max(1, int(counts.sum()))
 
     def _lr(self, begin: float) -> float:
         return self.options.lr * max(1 - (self.epoch + begin) / self.options.epochs, LEAST_LR)

@@ -58,7 +58,8 @@ class Selection:
         what = f'only one word, "{words[0]}", is' if words else "no word is"
         found = sorted((n for word, n in counts.items() if word not in self.stopwords), reverse=True)
         if len(found) < 2:
-            return f"{what} left of {len(counts)} different ones; word vectors need at least two words to compare"
+            hint = "a word is a run of letters, w7 is w, unless the tokenizer is whitespace"
+            return f"{what} left of {len(counts)} different ones; vectors need at least two words to compare ({hint})"
         if self.max_vocab == 1:
             return f"{what} left with max_vocab 1; word vectors need at least two words to compare"
         proposal = max(1, min(found[1], 5) if found[1] < self.min_count else self.min_count)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -12,9 +14,10 @@ import pytest
 from conftest import Cli
 from report_pages import Page
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn
 from tiny_runs import project, train
 
-from dlscratch.cli.live import MOST_POINTS, LiveCurve
+from dlscratch.cli.live import MOST_POINTS, CurveAndBar, LiveCurve
 from dlscratch.runs.plots import safe_name
 from dlscratch.training import Epoch, Step
 
@@ -29,13 +32,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_plot_in_the_terminal(cli: Cli, folder: Path) -> None:
-    done = cli("plot", "run1", "run2", "--metric", "loss", cwd=folder)
+    done = cli("plot", "run1", "run2", "--metric", "loss", cwd=folder, env={"COLUMNS": "80"})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("loss (mean of an example)\n")
     assert all(f"{run}, {part} " in done.stdout for run in ("run1", "run2") for part in ("training", "validation"))
     assert "\x1b" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert cli("plot", "run1", "run2", "--metric", "loss", "-q", cwd=folder).stdout == done.stdout
+    wide = cli("plot", "run1", "run2", "--metric", "loss", "-q", cwd=folder, env={"COLUMNS": "120"})
+    assert 80 < max(map(len, wide.stdout.splitlines())) <= 120
     assert cli("plot", "run1", "-q", "--json", cwd=folder).stderr == ""
     plain = cli("plot", "run1", cwd=folder, env={"PYTHONIOENCODING": "ascii"})
     assert plain.returncode == 0
@@ -76,9 +80,10 @@ def test_plot_without_matplotlib_says_what_to_install(cli: Cli, folder: Path, tm
     [
         (["plot", "run1", "-o", "c.gif"], "c.gif: expected a name that ends in .png, .svg, .pdf, .json or .csv"),
         (["plot", "run1", "--metric", "los"], 'there is no metric "los"; did you mean "loss"?'),
-        (["plot", "run1", "."], ".: there is no run in this folder"),
+        (["plot", "run1", "."], ".: there is no run in this folder; there are run1, run2"),
         (["report", "run1", "-o", "c.pdf"], "c.pdf: expected a name that ends in .html or .json"),
-        (["report", "."], ".: there is no best.npz, the model of a run; train it first"),
+        (["report", "."], ".: there is no run in this folder; there are run1, run2"),
+        (["report", "none"], "none: there is no run in this folder"),
     ],
 )
 def test_what_cannot_be_drawn(cli: Cli, folder: Path, args: list[str], message: str) -> None:
@@ -127,6 +132,26 @@ def test_names_of_arrays_stay_in_the_folder(cli: Cli, tmp_path: Path) -> None:
     names = {path.name for path in (tmp_path / "in" / "plots").iterdir()}
     assert {"histogram-.._.._evil.png", "histogram-.._.._Evil-2.png", "heatmap-_x_.png"} <= names
     assert safe_name("a" * 999) == "a" * 80
+
+
+@pytest.mark.parametrize("width", [36, 60, 80, 90])
+def test_behind_the_bar_there_is_room_for_what_the_terminal_writes_at_ctrl_c(width: int) -> None:
+    console = Console(width=width, height=30, force_terminal=True, file=io.StringIO(), _environ={})
+    bar = CurveAndBar(BarColumn(24), TextColumn("{task.fields[figures]}"), console=console)
+    bar.add_task("", total=1, figures="epoch 100/400  loss 0.1234  val_accuracy 0.9876  and more of this")
+    with console.capture() as shown:
+        console.print(*bar.get_renderables())
+    assert 20 < max(map(len, re.sub(r"\x1b[^m]*m", "", shown.get()).splitlines())) <= width - len("^C")
+
+
+def test_the_epochs_beside_the_bar_are_whole() -> None:
+    curve = LiveCurve()
+    for step in range(1, 46):
+        curve.step(Step(1 + step // 45, step % 45, 45, step, 0, 0.0, 0.0, 0.0), 1 / step)
+    console = Console(width=80, height=30, file=sys.stderr, _environ={})
+    with console.capture() as shown:
+        console.print(curve)
+    assert shown.get().splitlines()[-1].split() == ["0", "1", "epoch"]
 
 
 def test_the_curve_beside_the_bar() -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from conftest import Cli
-from tiny_runs import ENVIRONMENT, FLOWERS, project
+from tiny_runs import ENVIRONMENT, FLOWERS, HEIGHTS, project
 
-LONG = FLOWERS.replace("epochs: 3", "epochs: 100000")
+LONG = FLOWERS.replace("epochs: 3", "epochs: 20000")
 
 
 def test_a_table_and_a_file_and_the_same_model(cli: Cli, tmp_path: Path) -> None:
@@ -50,16 +50,24 @@ def test_each_run_of_several_seeds_has_its_own(cli: Cli, tmp_path: Path) -> None
     assert all((tmp_path / "runs" / f"seed-{seed}" / "profile.json").exists() for seed in (1, 2))
 
 
+def test_a_run_that_diverges_ends_as_without_it(cli: Cli, tmp_path: Path) -> None:
+    project(tmp_path, HEIGHTS)
+    wild = ["--set", "model=[{linear: {out_features: 1}}]", "--set", "optimizer={sgd: {lr: 1e30}}"]
+    train = ["train", "flowers.yaml", "--out", "run", "--force", "-q", *wild]
+    plain, profiled = cli(*train, cwd=tmp_path), cli(*train, "--profile", cwd=tmp_path)
+    assert (profiled.returncode, profiled.stdout, profiled.stderr) == (4, plain.stdout, plain.stderr)
+    assert (tmp_path / "run" / "blackbox.npz").exists()
+
+
 def test_a_run_that_is_stopped_tells_what_it_took(tmp_path: Path) -> None:
     project(tmp_path, LONG)
-    command = [sys.executable, "-m", "dlscratch", "train", "flowers.yaml", "--out", "run", "--profile"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE)
-    end = time.monotonic() + 60
-    while not (tmp_path / "run" / "best.npz").exists():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=60)
+    command = [sys.executable, "-m", "dlscratch", "train", "flowers.yaml", "--out", "run", "--profile", "-q"]
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE) as process:
+        end = time.monotonic() + 60
+        while not (tmp_path / "run" / "best.npz").exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     document = json.loads((tmp_path / "run" / "profile.json").read_text())
     assert document["seconds"] > 1

@@ -326,3 +326,14 @@ def test_a_full_disk_at_the_end_loses_nothing(cli: Cli, folder: Path) -> None:
     done = cli("word2vec", *args, "--resume", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert files(folder / "run") == ["config.yaml", "metrics.jsonl", "run.json", "vectors.npz"]
+
+
+def test_a_loss_of_nothing_is_none(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("a\nb\n" * 50)
+    done = cli("word2vec", "few.txt", "--epochs", "1", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "held-out loss – (no pair is left)" in done.stdout
+    assert "--sample 0.001 leaves 4.7% of the words" in done.stderr
+    assert json.loads((tmp_path / "runs" / "few" / "metrics.jsonl").read_text())["loss"] is None
+    (tmp_path / "numbered.txt").write_text("w1 w2 w3\n" * 50)
+    assert "w7 is w, unless the tokenizer is whitespace" in cli("word2vec", "numbered.txt", cwd=tmp_path).stderr

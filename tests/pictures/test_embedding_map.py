@@ -186,3 +186,10 @@ def test_the_command(cli: Cli, tmp_path: Path) -> None:
         2,
         "error: map.pdf: expected a name that ends in .html, .png, .svg, .json or .csv\n",
     )
+
+
+def test_two_equal_files_have_nothing_that_moved() -> None:
+    vectors = WordVectors("abcdef", np.random.default_rng(0).normal(size=(6, 4)))
+    turned = WordVectors("abcdef", vectors.vectors[:, ::-1])
+    assert map_changes(vectors, turned, title="t").stayed
+    assert not map_changes(vectors, WordVectors("abcdef", vectors.vectors**2), title="t").stayed

@@ -105,7 +105,7 @@ def test_values_that_do_not_occur_are_named() -> None:
     ["x" * 3000, "(" * 500 + "x" + ")" * 500, "-" * 900 + "x", "+".join(["x"] * 900), "x" + "[0]" * 600, "", "\0"],
 )
 def test_what_is_too_long_or_too_deep_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"nested|characters|empty|read|null"):
+    with pytest.raises(UsageError, match=r"nested|more than 200 ops|characters|empty|read|null"):
         evaluate(text, {"x": X})
 
 
@@ -171,3 +171,28 @@ def test_a_name_given_twice() -> None:
 def test_any_text_is_computed_or_refused(text: str) -> None:
     with contextlib.suppress(UsageError):  # and nothing else
         evaluate(text, {"x": X, "y": X})
+
+
+def test_a_sum_of_many_terms_is_not_deep() -> None:
+    text = " + ".join(["x * x"] * 150)
+    assert evaluate(text, {"x": np.array(2.0)}).result.value == 600
+
+
+def test_a_message_shows_the_place_in_a_long_expression() -> None:
+    with pytest.raises(UsageError) as caught:
+        evaluate("+".join(["x"] * 150) + "+sine(x)" + "+x" * 40, {"x": np.array(1.0)})
+    first, excerpt, mark = str(caught.value).split("\n")
+    assert first == 'column 301: there is no op sine; did you mean "sin"?'
+    assert len(excerpt) <= 80
+    assert excerpt[mark.index("^") : mark.rindex("^") + 1] == "sine"
+
+
+def test_a_circumflex_is_taken_for_a_power() -> None:
+    with pytest.raises(UsageError, match=r"did you mean \*\*\?"):
+        evaluate("x^2", {"x": np.array(1.0)})
+
+
+@pytest.mark.parametrize("text", ["x.json", "1 + 2", "f(1)", "'a'"])
+def test_a_value_is_a_number_or_a_list(text: str) -> None:
+    with pytest.raises(UsageError, match="x: column 1: expected a number or a list of numbers"):
+        assignments([f"x={text}"])

@@ -44,6 +44,7 @@ def test_ticks_by_powers_of_ten() -> None:
     assert Axis.around([0.001, 10], log=True)(0.1) == pytest.approx(0.5)
     assert Axis.around([1, 2], log=True)(0) is None
     assert [tick_name(x) for x in (0.25, 20_000, -1.5, 1500)] == ["0.25", "20k", "−1.5", "1500"]
+    assert [tick_name(x) for x in (20_000_000, 1_500_000, 3e9)] == ["20M", "1.5M", "3G"]
 
 
 @given(st.lists(st.integers(1, 300), min_size=1))
@@ -62,6 +63,19 @@ def test_charts_hold_the_lines_of_each_run() -> None:
     assert [chart.metric for chart in curves.charts({"b": RISING})] == ["loss"]  # no clock, no lists, no rate
     with pytest.raises(UsageError, match=r'there is no metric "los"; did you mean "loss"\?'):
         curves.charts({"a": FALLING}, ["los"])
+
+
+def test_a_run_has_its_colour_in_all_charts_of_a_picture() -> None:
+    runs = {"a": [{"epoch": 1, "loss": 1.0}], "b": [{"epoch": 1, "loss": 1.0, "val_loss": 1.0, "r2": 0.5}]}
+    looks = {(s.run, s.colour) for chart in curves.charts(runs) for s in chart.series}
+    assert looks == {("a", 0), ("b", 1)}
+
+
+def test_no_axis_goes_beyond_the_best() -> None:
+    [chart] = curves.charts({"a": [{"epoch": e, "r2": 1 - 0.1 / e} for e in (1, 2, 50)] + [{"epoch": 51, "r2": 1.0}]})
+    assert as_text(plot(chart, 60, 6)).split("\n")[1].startswith("   1┤")
+    assert Axis.around([0.5, 1.0], margin=0.05, most=chart.most).high == 1
+    assert curves.charts({"a": FALLING})[0].most == float("inf")
 
 
 def test_charts_as_csv_and_json_read_back_exactly() -> None:
@@ -101,6 +115,7 @@ def test_a_plot_leaves_gaps_and_names_every_curve() -> None:
     single = as_text(plot(curves.charts({"a": [{"epoch": 1, "loss": 1.0}]})[0], 60, 3))
     assert "training 1" in single
     assert single.split("\n")[-1].split() == ["1", "epoch"]
+    assert single.count("●") == 1  # a point alone is seen
 
 
 @given(st.lists(st.floats(width=32), min_size=1, max_size=60))

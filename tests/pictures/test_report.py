@@ -15,7 +15,7 @@ from report_pages import HOSTILE, Page, hostile_run, image_run
 from tiny_runs import HEIGHTS, SPECIES, project, train
 
 from dlscratch.errors import DataError, UsageError
-from dlscratch.pictures import charts
+from dlscratch.pictures import charts, report_parts
 from dlscratch.pictures.curves import charts as curves_of
 from dlscratch.pictures.markup import Html, escape, join, script_json, tag
 from dlscratch.pictures.report import report
@@ -103,7 +103,7 @@ def test_images_are_shown_as_images(folder: Path) -> None:
     image = pytest.importorskip("matplotlib.image")
     document, raw = collect(folder / "images"), np.load(folder / "images.npz")["x"]
     each = document["examples"][0]
-    row = int(each["where"].removeprefix("images.npz: row ")) - 1
+    row = int(each["where"].removeprefix("images.npz[").rstrip("]"))
     shown = image.imread(io.BytesIO(base64.b64decode(each["image"].partition(",")[2])))
     assert np.array_equal(np.rint(shown * 255), raw[row])
     shown_on_page = [facts for name, facts in Page(report(document)).tags if name == "img"]
@@ -146,7 +146,8 @@ def test_every_picture_has_a_name_and_a_table(folder: Path) -> None:
         page = page_of(folder / name)
         pictures = [facts for tag_, facts in page.tags if tag_ == "svg" and facts.get("role") == "img"]
         assert all(facts["aria-label"] for facts in pictures)
-        assert len(page.tables) >= len(pictures)
+        shown = [facts for facts in pictures if "hidden" not in facts]  # the others are the same by logarithms
+        assert len(page.tables) >= len(shown)
 
 
 def test_a_report_without_the_data(folder: Path, tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_a_report_without_the_data(folder: Path, tmp_path: Path) -> None:
     page = Page(report(document))
     assert page.matrix
     assert "flowers.csv:" not in page.text
-    with pytest.raises(UsageError, match=r"there is no best\.npz"):
+    with pytest.raises(UsageError, match=r"there is no run in this folder; there are .*moved"):
         collect(tmp_path)
 
 
@@ -209,3 +210,40 @@ def test_markup_escapes_all_that_is_not_markup() -> None:
     text = script_json({"a": "</script><!--", "b": "\u2028&"})
     assert not set("<>&\u2028") & set(text)
     assert json.loads(text) == {"a": "</script><!--", "b": "\u2028&"}
+
+
+def test_a_deep_model_is_counted_once_and_does_not_fill_the_page(folder: Path) -> None:
+    deep = "  - residual: {layers: [{linear: {out_features: 8}}, relu]}\n" * 20
+    (folder / "deep.yaml").write_text((folder / "flowers.yaml").read_text().replace("  - batch_norm1d\n", deep))
+    train(folder / "deep.yaml", folder / "deep", "training.epochs=1")
+    text = report(collect(folder / "deep")).decode()
+    assert "(44 layers)" in text  # three linear ones … without the residuals around them
+    drawn = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', text)
+    assert drawn is not None
+    assert ": 44 layers, " in base64.b64decode(drawn[1]).decode()
+    shown, folded = text.split('<details class="more"><summary>')
+    assert shown.count('aria-label="Histogram of ') == 2 * 12  # picture and table
+    assert folded.startswith("32 more<")
+
+
+def test_results_are_called_as_their_charts(folder: Path) -> None:
+    text = report(collect(folder / "heights")).decode()
+    tiles = re.findall(r"<dt>([^<]*)</dt><dd><data[^>]*>[^<]*</data></dd>(?:<dd class=\"note\">([^<]*))?", text)
+    assert ("Mean absolute error", "units of the target") in tiles
+    assert ("R²", "part of the variance") in tiles
+    assert text.count("The dotted line is the best epoch") == 1
+
+
+def test_the_name_of_an_axis_stands_clear_of_its_ticks() -> None:
+    lines = [{"epoch": e, "loss": 0.0045 + e / 1e7} for e in (1, 2)]
+    svg = charts.line_chart(curves_of({"a": lines})[0], None)
+    ticks = re.findall(r'<text x="([\d.]+)" y="[^"]*" class="tick end">([^<]*)<', svg)
+    assert max(len(name) for _, name in ticks) >= 9
+    assert all(float(x) - charts.DIGIT * len(name) > 20 for x, name in ticks)
+
+
+def test_numbers_from_files_end_at_one_line() -> None:
+    table = report_parts.table(("a", "b"), [("x", "1.5"), ("y", None)], "t")
+    assert '<th scope="col" class="number"><bdi>b</bdi></th>' in table
+    assert '<td class="number"><bdi>1.5</bdi></td>' in table
+    assert '<td><bdi>x</bdi></td>' in table

@@ -230,7 +230,7 @@ def test_every_flipped_or_missing_byte_is_noticed(flowers: TrainedModel, tmp_pat
         ({"kind": "vectors"}, "expected a model, got vectors"),
         ({"architecture": [{"linear": {"out_features": 5}}]}, r"0\.weight: expected shape \(5, 4\)"),
         ({"architecture": [{"lineal": {}}]}, "lineal"),
-        ({"architecture": "x"}, "unknown layer"),
+        ({"architecture": "x"}, "architecture is 'x'; expected list"),
         ({"architecture": None}, "architecture|metadata is damaged"),
         ({"loss": {"mse": {}}}, "mse does not suit"),
         ({"loss": {}}, "metadata is damaged"),
@@ -238,7 +238,7 @@ def test_every_flipped_or_missing_byte_is_noticed(flowers: TrainedModel, tmp_pat
         ({"loss": {"hinge": {}}}, "hinge"),
         ({"reader": 3}, "metadata is damaged"),
         ({"preprocessing": {}}, "preprocessing"),
-        ({"input_shape": ["a"]}, "in_features is 4, but the input gives a"),
+        ({"input_shape": ["a"]}, "input_shape is a list of 1; expected list"),
         ({"format_version": 2}, r"format version 2, written by dlscratch .*; upgrade with"),
     ],
 )

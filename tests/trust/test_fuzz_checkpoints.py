@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import json
-import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,11 @@ HEIGHTS = FLOWERS.replace("species", "height").replace("out_features: 3", "out_f
 LAST = '{"patience": 3}'
 
 HARMLESS = st.sampled_from([None, True, 0, 1, -1, 0.5, "", "x", "species", "linear", "relu", "csv", "table", "arrays"])
-WILD = st.sampled_from([10**6, 2**31, 10**12, 2**63, 10**30, 1e300, float("nan"), float("inf"), -5, "\ud800", "\x1b[2J",
-    "../../etc/passwd", "/dev/zero", "a\0b", "x" * 3000, [], {}, [[]], [{}], {"": ""}, [1, 2, 3], ["a", "b"], {"a": {"b": 1}},
-    [10**6] * 4, [1] * 70, [["deep"]] * 3])  # fmt: skip
+WILD = st.sampled_from([
+    *(10**6, 2**31, 10**12, 2**63, 10**30, 1e300, float("nan"), float("inf"), -5, [10**6] * 4, [1] * 70, [1, 2, 3]),
+    *("\ud800", "\x1b[2J", "../../etc/passwd", "/dev/zero", "a\0b", "x" * 3000, ["a", "b"], [["deep"]] * 3),
+    *([], {}, [[]], [{}], {"": ""}, {"a": {"b": 1}}),
+])  # fmt: skip
 ANYTHING = (HARMLESS | WILD).map(copy.deepcopy)
 
 
@@ -61,7 +62,8 @@ def altered(draw: st.DrawFn, document: dict[str, Any]) -> dict[str, Any]:
             else:
                 grown.append(draw(ANYTHING))
         else:
-            parent[last] = draw(ANYTHING) if action == "set" else copy.deepcopy(draw(st.sampled_from([*document.values()])))
+            moved = st.sampled_from([*document.values()]).map(copy.deepcopy)
+            parent[last] = draw(ANYTHING if action == "set" else moved)
         if len(places(document)) < 2:
             break
     return document
@@ -112,21 +114,62 @@ COMMANDS: dict[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 
 
+def endings(folder: Path, name: str, examples: int, strategy: st.SearchStrategy[Any]) -> None:
+    """Save the arrays and metadata of a strategy in the place of a good file, and run all commands on it."""
+    good, codes = (folder / name).read_bytes(), []
+
+    @tried(examples, strategy)
+    def _(contents: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        for args in COMMANDS[name]:
+            checkpoint.save(folder / name, *contents)
+            ending = command(*(name if arg == "FILE" else arg for arg in args))
+            judge(ending, {2, 3, 4, 5})
+            codes.append(ending.code)
+
+    (folder / name).write_bytes(good)
+    print(name, {code: codes.count(code) for code in sorted(set(codes))})
+    assert set(codes) >= {0, 5}
+
+
+def own(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key != "arrays"}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_strange_metadata(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, long: bool) -> None:
     monkeypatch.chdir(folder)
     arrays, metadata = checkpoint.load(folder / name)
-    before = set(folder.iterdir())
-    codes: list[int] = []
-    shutil.copy(folder / name, folder / "good.npz")
+    documents = altered(own(metadata))
+    endings(folder, name, 500 if long else 12, documents.map(lambda document: (arrays, document)))
 
-    @tried(400 if long else 12, altered({key: value for key, value in metadata.items() if key != "arrays"}))
-    def _(document: dict[str, Any]) -> None:
-        checkpoint.save(folder / name, arrays, document)
-        for args in COMMANDS[name]:
-            ending = command(*(name if arg == "FILE" else arg for arg in args))
-            judge(ending, {1, 2, 3, 5})
-            codes.append(ending.code)
 
-    shutil.copy(folder / "good.npz", folder / name)
-    print(name, {code: codes.count(code) for code in sorted(set(codes))})
+TYPES = ("f2", "f8", ">f4", "i1", "u8", "?", "c16", "U3", "S2", "M8[s]")
+VALUES = (np.nan, np.inf, 3e38, -1e-40, -1.0, 2.0**62)
+OTHERS: tuple[Callable[[np.ndarray], Any], ...] = (
+    *(np.zeros_like, np.transpose, np.ravel, np.asfortranarray, lambda x: np.zeros((0, 3)), lambda x: np.zeros(())),
+    *(lambda x, dtype=dtype: np.ones(x.shape).astype(dtype) for dtype in TYPES),
+    *(lambda x, value=value: np.full(x.shape, value, x.dtype if abs(value) < 2**63 else "f4") for value in VALUES),
+)
+NAMES = st.sampled_from(["../../x", "/tmp/x", "", "a/b", "\x1b[2J", "optimizer/x", "x.npy", "é" * 90, "0.weight"])
+ACTIONS = st.sampled_from(["other", "other", "remove", "add", "name"])
+
+
+@st.composite
+def replaced(draw: st.DrawFn, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays with one or two of them replaced, removed, added, or renamed."""
+    arrays = dict(arrays)
+    for _ in range(draw(st.integers(1, 2))):
+        name, action = draw(st.sampled_from(sorted(arrays))), draw(ACTIONS)
+        array = arrays[name] if action == "add" or len(arrays) == 1 else arrays.pop(name)
+        if action == "other":
+            arrays[name] = draw(st.sampled_from(OTHERS))(array)
+        elif action in ("add", "name"):
+            arrays[draw(NAMES)] = array
+    return arrays
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_strange_arrays(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, long: bool) -> None:
+    monkeypatch.chdir(folder)
+    arrays, metadata = checkpoint.load(folder / name)
+    endings(folder, name, 500 if long else 12, replaced(arrays).map(lambda found: (found, own(metadata))))

@@ -87,7 +87,7 @@ def test_damaged_npz_files(tmp_path: Path) -> None:
         ({"words": arrays["words"][:1]}, "'word_offsets' does not divide array 'words'"),
         ({"word_offsets": arrays["word_offsets"][::-1].copy()}, "'word_offsets' does not divide"),
         ({"input": arrays["input"].astype(np.float64)}, "array 'input': expected float32, got float64"),
-        ({"input": arrays["input"][:1]}, r"expected vectors of shape \(2, dimensions\), got \(1, 3\)"),
+        ({"input": arrays["input"][:1]}, r"array 'input': expected vectors of shape \(2, dimensions\), got \(1, 3\)"),
         ({"words": np.array([0xFF, 98], np.uint8)}, "word 1: the word .* is not UTF-8"),
         ({"counts": np.ones(3, np.int64)}, "expected counts of shape"),
     ]

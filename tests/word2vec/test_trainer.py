@@ -155,7 +155,7 @@ def test_tiny_corpora_stay_finite(tmp_path, text, sample):
     trainer, epochs = train(encoded, 2, lr=0.05, epochs=15, dim=300, sample=sample, tokens_per_step=4096)
     assert np.isfinite(trainer.input).all()
     assert max(np.abs(trainer.input).max(), np.abs(trainer.output).max()) < 20
-    assert all(np.isfinite(epoch.loss) for epoch in epochs)
+    assert all(epoch.loss is None or np.isfinite(epoch.loss) for epoch in epochs)
 
 
 def test_steps_of_131072_tokens_with_a_large_lr_lose_nothing(kjv):
@@ -203,3 +203,12 @@ def test_errors_of_jobs_and_of_what_is_made_ahead_come_through():
     with pytest.raises(ValueError, match="item"):
         list(prefetch(items()))
     assert next(prefetch(iter(range(10**9)))) == 0  # and one that is left behind ends
+
+
+def test_where_no_pair_is_left_there_is_no_loss(tmp_path):
+    encoded = encoded_text(tmp_path, "a\nb\n" * 50)  # no word has a neighbour
+    _, epochs = train(encoded, epochs=2)
+    assert [epoch.loss for epoch in epochs] == [None, None]
+    few = encoded_text(tmp_path, random_text(words=12))
+    assert Trainer(few, Word2VecOptions(sample=0)).kept == 1
+    assert Trainer(few, Word2VecOptions(sample=1e-3)).kept < 0.2

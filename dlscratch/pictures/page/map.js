@@ -15,7 +15,7 @@ if (data.change) {
 const canvas = element("map");
 const texts = data.words.map(shown);
 const view = new View();
-const painter = new Painter(canvas, data, new Labels(texts));
+const painter = new Painter(canvas, data, new Labels(texts.map(cut)));
 const panel = new Panel(data, texts, (row) => choose(row, true));
 const bounds = data.change ? boundsOf(data.positions, data.change.positions) : boundsOf(data.positions);
 const state = {

@@ -1,7 +1,5 @@
 // Drawing: the words' dots pixel by pixel, which is fast on any machine, and all else with the canvas's own lines and text.
 
-const EDGE = 38; // the strip for the axes at the left and below
-
 class Painter {
   constructor(canvas, data, labels) {
     Object.assign(this, { canvas, data, labels, ratio: 1, stamps: new Map() });
@@ -72,10 +70,8 @@ class Painter {
     const { context, data: { axes, measured } } = this;
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = theme.paper;
-    context.globalAlpha = 0.85;
     context.fillRect(0, view.height - EDGE, view.width, EDGE);
     context.fillRect(0, 0, EDGE, view.height - EDGE);
-    context.globalAlpha = 1;
     if (measured) this.ticks(view, theme);
     this.text(`${axes[0]} →`, 10, view.height - 10, theme, theme.soft);
     context.save();

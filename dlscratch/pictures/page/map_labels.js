@@ -2,9 +2,16 @@
 // the map, so a label stays while the map is dragged.
 
 const CELL = { width: 12, height: 9 };
+const LONGEST = 30; // letters of a label
 const MARGIN = 260; // words just outside keep their places
 const FONT = { plain: "12px system-ui, sans-serif", strong: "600 13px system-ui, sans-serif" };
 const SIDES = [[1, 0], [-1, 0], [0, -1], [0, 1]]; // right, left, above, below the dot
+
+// Text of at most so many letters: the panel has the whole of it.
+function cut(text) {
+  const letters = Array.from(text);
+  return letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("")}…` : text;
+}
 
 class Labels {
   constructor(texts) {

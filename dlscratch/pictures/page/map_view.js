@@ -1,6 +1,8 @@
 // Where the map is on the screen: a scale and the place of the map's origin, in CSS pixels; y goes up on the map.
 
 const FLIGHT = 350; // milliseconds
+const EDGE = 38; // the strip for the axes at the left and below
+const ROOM = { left: EDGE + 12, right: 60, top: 16, bottom: EDGE + 16 }; // for dots and their labels, in the whole view
 
 class View {
   constructor() {
@@ -24,9 +26,11 @@ class View {
   }
 
   fitting({ left, right, bottom, top }) {
-    const room = Math.min(this.width, this.height) > 500 ? 0.9 : 0.84;
-    const scale = room * Math.min(this.width / (right - left), this.height / (top - bottom));
-    return this.centred((left + right) / 2, (bottom + top) / 2, scale);
+    const across = Math.max(1, this.width - ROOM.left - ROOM.right);
+    const up = Math.max(1, this.height - ROOM.top - ROOM.bottom);
+    const scale = Math.min(across / (right - left), up / (top - bottom));
+    const { x, y } = this.centred((left + right) / 2, (bottom + top) / 2, scale);
+    return { scale, x: x + (ROOM.left - ROOM.right) / 2, y: y + (ROOM.top - ROOM.bottom) / 2 };
   }
 
   centred(x, y, scale) {

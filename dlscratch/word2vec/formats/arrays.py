@@ -49,6 +49,9 @@ def read_npz(path: Path, errors: DecodeErrors = "strict") -> Table:
         if name in arrays and arrays[name].dtype != dtype:
             raise CheckpointError(f"{path}: array {name!r}: expected {np.dtype(dtype)}, got {arrays[name].dtype}")
     words = _unpack(path, arrays["words"], arrays["word_offsets"], errors)
+    if arrays["input"].ndim != 2 or len(arrays["input"]) != len(words):
+        shape = f"expected vectors of shape ({len(words)}, dimensions), got {arrays['input'].shape}"
+        raise CheckpointError(f"{path}: array 'input': {shape}")
     facts = {name: value for name, value in metadata.items() if name not in WRITTEN_ANEW}
     return Table(words, arrays["input"], arrays.get("output"), arrays.get("counts"), facts)
 

@@ -204,7 +204,7 @@ def test_the_keyboard_moves_the_map(opened: Any, maps: dict[str, Path]) -> None:
     before = page.evaluate("window.dlscratchMap.screenOf(3)")
     page.locator("#map").focus()
     page.keyboard.press("ArrowLeft")
-    assert page.evaluate("window.dlscratchMap.screenOf(3)") == [before[0] + 60, before[1]]
+    assert page.evaluate("window.dlscratchMap.screenOf(3)") == pytest.approx([before[0] + 60, before[1]])
     page.keyboard.press("+")
     assert page.evaluate("window.dlscratchMap.view.zoom") == pytest.approx(1.3)
     page.keyboard.press("0")
@@ -299,3 +299,25 @@ def test_thirty_thousand_words(opened: Any, tmp_path: Path) -> None:
         page.locator("#search").fill(f"word{row}")
         page.locator("#search").press("Enter")
         assert [word for word, _ in answers(page, "#neighbours")] == [n.word for n in vectors.nearest(f"word{row}")]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_first_view_shows_every_dot_beside_the_axes(opened: Any, maps: dict[str, Path], width: int) -> None:
+    page = opened(maps["plain"], width)
+    places = page.evaluate(
+        "() => { const m = window.dlscratchMap; return m.labels.texts.map((_, row) => m.screenOf(row)); }"
+    )
+    box = page.locator("#map").bounding_box()
+    assert all(50 <= x <= box["width"] - 59 and 15 <= y <= box["height"] - 53 for x, y in places)
+
+
+def test_a_long_word_is_cut_on_the_map_and_whole_beside_it(opened: Any, tmp_path: Path) -> None:
+    word = "long" * 25
+    WordVectors([word, "b", "c"], np.eye(3)).save(tmp_path / "long.npz")
+    map_words(WordVectors.load(tmp_path / "long.npz"), title="long").save(tmp_path / "long.html")
+    page = opened(tmp_path / "long.html", 390)
+    assert page.evaluate("window.dlscratchMap.labels.texts[0]") == "long" * 7 + "l…"
+    page.locator("#search").fill(word)
+    page.locator("#search").press("Enter")
+    expect(page.locator("#word-name")).to_have_text(word)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

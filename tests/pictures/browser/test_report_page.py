@@ -25,14 +25,17 @@ pytestmark = needs_chromium
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Reports on hostile names and on images."""
+    """Reports on hostile names, on images, and on a class with a long name."""
     folder = tmp_path_factory.mktemp("pages")
     runs = {"hostile": hostile_run(folder), "images": image_run(folder)}
     for name, run in runs.items():
         document = collect(run)
         document["epochs"][0]["val_loss"] = None  # not finite
         (folder / f"{name}.html").write_bytes(report(document))
-    return {name: folder / f"{name}.html" for name in runs}
+    document = collect(runs["images"])
+    document["classes"][0] = "x" * 120
+    (folder / "long.html").write_bytes(report(document))
+    return {name: folder / f"{name}.html" for name in (*runs, "long")}
 
 
 @pytest.fixture
@@ -80,7 +83,8 @@ def test_the_page_fits(opened: Any, name: str, width: int) -> None:
     for button in page.locator("#matrix button").all():
         button.click()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    heights = "[...document.querySelectorAll('svg[role=img]')].map((picture) => picture.getBoundingClientRect().height)"
+    shown = "[...document.querySelectorAll('svg[role=img]:not([hidden])')]"
+    heights = f"{shown}.map((picture) => picture.getBoundingClientRect().height)"
     assert min(page.evaluate(heights)) > 50
 
 
@@ -108,3 +112,33 @@ def test_a_table_is_saved_as_csv_and_the_numbers_as_json(opened: Any, tmp_path: 
         page.get_by_role("button", name="Save the numbers").click()
     download.value.save_as(tmp_path / "report.json")
     assert json.loads((tmp_path / "report.json").read_text())["epochs"] == epochs
+
+
+def test_examples_come_into_view(opened: Any) -> None:
+    page = opened("images", 390)
+    page.set_viewport_size({"width": 390, "height": 100})
+    button = page.locator("#matrix button").first
+    button.scroll_into_view_if_needed()
+    button.click()
+    top = page.locator("#examples").evaluate("box => box.getBoundingClientRect().top")
+    assert 0 <= top < 100
+
+
+def test_curves_by_logarithms_and_one_by_one(opened: Any) -> None:
+    page = opened("images")
+    pictures = page.locator("figure").first.locator("svg[data-places]")
+    assert [picture.is_visible() for picture in pictures.all()] == [True, False]
+    page.get_by_role("button", name="Logarithmic").click()
+    assert [picture.is_visible() for picture in pictures.all()] == [False, True]
+    page.locator(".legend button").first.click()
+    expect(pictures.last.locator(".line.training")).to_have_css("visibility", "hidden")
+    expect(pictures.last.locator(".line.validation")).to_have_css("visibility", "visible")
+
+
+def test_long_names_break_and_leave_the_numbers_in_view(opened: Any, reports: dict[str, Path]) -> None:
+    page = opened("long", 390)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    cells = page.locator("table:has(caption:text('Each class')) tbody tr").first.locator("th, td").all()
+    boxes = [cell.bounding_box() for cell in cells]
+    assert boxes[0]["width"] < 200
+    assert all(box["height"] == boxes[0]["height"] for box in boxes)

@@ -1,0 +1,62 @@
+"""What a person means by a path: the run of a folder or of one of its files, and the model or vectors in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from dlscratch.errors import CheckpointError, UsageError
+from dlscratch.runs.folder import FILES, VECTORS, RunFolder
+
+MOST_NAMED = 8
+BEST = FILES[1]
+
+
+def run_at(path: Path) -> RunFolder:
+    """The run in a folder, or that which a file lies in. UsageError: there is none; it names those further down."""
+    folder = RunFolder(path.parent if path.is_file() else path)
+    if not folder.holds_a_run:
+        raise UsageError(f"{path}: there is no run in this folder{_runs_inside(path)}")
+    return folder
+
+
+def model_at(path: Path) -> Path:
+    """The file itself; of a folder the model or the word vectors of its run. UsageError where it has none."""
+    if not path.is_dir():
+        return path
+    folder = run_at(path)
+    found = next((file for file in (folder.best, folder.vectors) if file.exists()), None)
+    if found is None:
+        raise UsageError(f"{path}: there is no {BEST} in it: {unfinished(folder)}")
+    return found
+
+
+def vectors_at(path: Path) -> Path:
+    """The file or projector's folder itself; of a run's folder its word vectors."""
+    own = path / VECTORS
+    return own if own.exists() else path
+
+
+def metrics_at(folder: RunFolder) -> list[dict[str, Any]]:
+    """The lines of metrics.jsonl. CheckpointError where one holds text in the place of a number."""
+    lines = folder.read_metrics()
+    for number, line in enumerate(lines, start=1):
+        for name, value in line.items():
+            if isinstance(value, str | dict):
+                raise CheckpointError(f"{folder.metrics}:{number}: {name} is not a number")
+    return lines
+
+
+def unfinished(folder: RunFolder) -> str:
+    """Why a run has nothing to show."""
+    facts = folder.read_run()
+    diverged = facts.get("status") == "diverged"
+    return f"diverged before an epoch had ended: {facts.get('error')}" if diverged else "no epoch has ended yet"
+
+
+def _runs_inside(path: Path) -> str:
+    if not path.is_dir():
+        return ""
+    found = sorted(str(each) for each in path.iterdir() if each.is_dir() and RunFolder(each).holds_a_run)
+    more = ["…"] if len(found) > MOST_NAMED else []
+    return f"; there are {', '.join([*found[:MOST_NAMED], *more])}" if found else ""
