@@ -46,8 +46,20 @@ def test_the_second_command_is_what_ci_runs() -> None:
     assert second in (README.parent / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
+def promises() -> list[list[str]]:
+    """The rows of the table of promises: the promise, its commands, the tests that hold it."""
+    text = README.read_text(encoding="utf-8")
+    table = text.partition("| promise | command | test that holds it |\n")[2].partition("\n\n")[0]
+    return [row.strip("| ").split(" | ") for row in table.splitlines()[1:]]
+
+
+def commands_of(cell: str) -> list[str]:
+    return re.findall(r"`(dlscratch [^`]+)`", cell)
+
+
 def command_lines() -> list[list[str]]:
     lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
+    lines += [line for _, commands, _ in promises() for line in commands_of(commands)]
     return [shlex.split(line) for line in lines if line.startswith("dlscratch ")]
 
 
@@ -58,6 +70,17 @@ def test_a_command_of_the_readme_exists_with_its_options(line: list[str]) -> Non
         _, command, words = command.resolve_command(typer.Context(command), words)
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if re.match(r"--?[a-z]", word)} <= known
+
+
+def test_each_promise_has_a_command_on_a_config_that_ships_and_tests_that_exist() -> None:
+    assert promises()
+    for promise, commands, tests in promises():
+        lines, files = commands_of(commands), re.findall(r"\((tests/[^)]+)\)", tests)
+        assert lines, promise
+        assert files, promise
+        configs = [word for line in lines for word in shlex.split(line) if word.startswith("configs/")]
+        for file in (*files, *configs):
+            assert (README.parent / file).is_file(), f"{promise}: {file}"
 
 
 def configs() -> list[str]:

@@ -20,6 +20,7 @@ from dlscratch.datasets.tables import Arrays, Kind
 from dlscratch.errors import DataError
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+MOST_AXES = 32
 PIECE = 1 << 20
 
 
@@ -66,7 +67,7 @@ def read_idx(path: Path) -> Array:
         raise DataError(f"{path}: the header promises {_times(shape)} values ({size} bytes), but {found} bytes follow")
     try:
         return np.ndarray(shape, dtype, data).astype(dtype.newbyteorder("="), copy=False)
-    except ValueError as error:  # more axes than an array can have, or sizes beside a 0 that none can have
+    except ValueError as error:  # sizes beside a 0 that no array can have
         raise DataError(f"{path}: the header promises {_times(shape)} values: {error}") from error
 
 
@@ -74,6 +75,8 @@ def _header(path: Path, file: BinaryIO) -> tuple[np.dtype[np.generic], tuple[int
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
         raise DataError(f"{path}: is not an IDX file (it begins with {magic.hex(' ') or 'nothing'})")
+    if magic[3] > MOST_AXES:
+        raise DataError(f"{path}: its header claims {magic[3]} dimensions; an array has {MOST_AXES} at most")
     numbers = file.read(4 * magic[3])
     if len(numbers) < 4 * magic[3]:
         raise DataError(f"{path}: ends inside its header of {magic[3]} dimensions")
