@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from steps import Ours
 
-from dlscratch import backend, nn
+from dlscratch import backend, blas, nn
 from dlscratch.checkpoint import atomic_write, write_text
 from dlscratch.nn.sequential import multiplications
 from dlscratch.pictures.colours import COLOURS
@@ -136,13 +136,16 @@ def draw(points: list[Point], lines: dict[str, Line]) -> bytes:
     def paint(figure: Any) -> None:
         axes = figure.add_subplot()
         for (name, line), colour, marker in zip(lines.items(), COLOURS, "os^", strict=False):
-            x, t = zip(*((p.multiplications, p.seconds) for p in points if p.grows == name), strict=True)
-            many = np.geomspace(min(x), max(x), 50)
+            own = [(point.multiplications, point.seconds) for point in points if point.grows == name]
+            x, t = np.array(own).T
+            many = np.geomspace(x.min(), x.max(), 50)
+            axes.plot(many / 1e6, (line.start + line.slope * many) * 1e3, color=colour, linewidth=1)
             label = f"{name}: {line.gflops:.0f} GFLOP/s, R² {line.r2:.3f}"
-            axes.plot(many, line.start + line.slope * many, color=colour, linewidth=1)
-            axes.plot(x, t, marker, color=colour, label=label)
-        axes.set(title=TITLE, xlabel="multiplications in a step", ylabel="time of a step (s)")
+            axes.plot(x / 1e6, t * 1e3, marker, color=colour, label=label)
+        axes.set(title=TITLE, xlabel="multiplications in a step (millions)", ylabel="time of a step (ms)")
         axes.set(xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,g}")
         axes.grid(alpha=0.3)
         axes.legend(title="what grows")
 
@@ -157,7 +160,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=backend.cpu_count())
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of growth.json and growth.svg")
     options = parser.parse_args()
-    print(f"{options.threads} threads; {backend.blas_description()}; up to {options.limit:.1f} GB", flush=True)
+    print(f"{options.threads} threads; {blas.description()}; up to {options.limit:.1f} GB", flush=True)
     points = least(options.limit * 1e9, options.threads, options.rounds)
     lines = {name: Line.through([p for p in points if p.grows == name]) for name in START}
     for name, line in lines.items():

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from pairing import Worker, last_line, report, serve, workers_in_turns
 
-from dlscratch import backend, nn, optim
+from dlscratch import backend, blas, nn, optim
 from dlscratch.autograd import wrap
 
 RATES = {"sgd": 0.01, "adam": 1e-3}
@@ -49,8 +49,8 @@ def work(side: Side, shape: tuple[int, ...], steps: int, threads: int) -> None:
     """One side of a case: the losses of the first steps, and then `steps` of them each turn."""
     rng = np.random.default_rng(0)
     data = [side.batch(rng.standard_normal(shape, np.float32), rng.integers(0, 10, shape[0])) for _ in range(8)]
-    blas = nn.blas_threads(side.model, shape[0]) if isinstance(side, Ours) else None  # as `dlscratch train` does
-    with backend.limit_threads(threads, blas):
+    few = nn.blas_threads(side.model, shape[0]) if isinstance(side, Ours) else None  # as `dlscratch train` does
+    with backend.limit_threads(threads, few):
         losses = [side.step(*data[i % 8]) for i in range(COMPARED)]
         serve(losses, lambda: [side.step(*data[i % 8]) for i in range(steps)])
 
@@ -77,4 +77,4 @@ def summary(ratios: Sequence[Mapping[str, float]]) -> None:
 def header(threads: int, peers: Sequence[str]) -> None:
     """What all sides run on."""
     versions = ", ".join(f"{peer} {version(PACKAGES[peer])}" for peer in peers)
-    print(f"{threads} threads; {backend.blas_description()}; {versions}", flush=True)
+    print(f"{threads} threads; {blas.description()}; {versions}", flush=True)

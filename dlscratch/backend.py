@@ -101,15 +101,6 @@ def keep_memory() -> None:
             mallopt(option, limit)
 
 
-def blas_description() -> str:
-    """The BLAS that NumPy runs on, e.g. `openblas 0.3.31 SkylakeX`."""
-    for library in threadpoolctl.threadpool_info():
-        if library["user_api"] == "blas":
-            name, version = library["internal_api"], library["version"]
-            return f"{name} {version} {library.get('architecture', '')}".strip()
-    return "unknown"
-
-
 _scratch = threading.local()
 
 

@@ -24,9 +24,20 @@ REALS = {"f": ("s", ctypes.c_float), "d": ("d", ctypes.c_double)}  # BLAS's lett
 
 @functools.cache
 def library() -> Any:
-    """threadpoolctl's controller of the BLAS that NumPy runs on; None if there is none that it knows."""
-    found = threadpoolctl.ThreadpoolController().lib_controllers
-    return next((library for library in found if library.user_api == "blas"), None)
+    """threadpoolctl's controller of the BLAS that NumPy runs on; None if there is none that it knows.
+
+    Other packages, such as SciPy, may have brought one of their own.
+    """
+    found = [each for each in threadpoolctl.ThreadpoolController().lib_controllers if each.user_api == "blas"]
+    return next((each for each in found if "numpy" in each.filepath), found[0] if found else None)
+
+
+def description() -> str:
+    """The BLAS that NumPy runs on, e.g. `openblas 0.3.31 SkylakeX`."""
+    found = library()
+    if found is None:
+        return "unknown"
+    return f"{found.internal_api} {found.version} {getattr(found, 'architecture', '')}".strip()
 
 
 @contextmanager

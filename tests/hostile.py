@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -21,6 +22,7 @@ from dlscratch.cli import app
 
 SECONDS = 10.0  # of processor time that one case may take
 MEMORY = 1 << 30  # bytes of address space that it may add
+LITTLE = 40_000_000  # bytes of objects that a refusal may take
 LONGEST_LINE = 20_000  # of a message, whose control characters are written out
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # what could steer a terminal
 
@@ -81,13 +83,32 @@ def judge(ending: Ending, codes: set[int]) -> None:
         assert max(map(len, ending.err.splitlines())) < LONGEST_LINE, ending.err[:LONGEST_LINE]
 
 
-@pytest.fixture(scope="module")
-def peak() -> Iterator[None]:
-    """Prints by how much the process's memory grew, for the long form's report."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(f"memory grew by {grown / 1024:.0f} MB at most")
+@contextlib.contextmanager
+def little_memory() -> Iterator[None]:
+    """Fails where more memory was taken for Python's and NumPy's objects than a refusal needs."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < LITTLE
+    finally:
+        tracemalloc.stop()
+
+
+def refused(code: int, *args: str | Path) -> str:
+    """The message of a command that must refuse a file, and take little memory for it."""
+    with little_memory():
+        ending = command(*args)
+    judge(ending, {code})
+    assert ending.code == code, ending
+    return ending.err.removeprefix("error: ")
+
+
+def written(name: str, data: bytes | str) -> Path:
+    """A file in the current folder, or in one below it that is made."""
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return path
 
 
 def tried(examples: int, strategy: st.SearchStrategy[Any]) -> Callable[[Callable[[Any], None]], None]:

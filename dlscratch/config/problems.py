@@ -43,7 +43,7 @@ OTHER_NAMES = {
     "file": "path",
 }
 
-MOST_EXPLAINED = 200  # problems: nobody makes as many, and each takes its time
+MOST_EXPLAINED = 100  # problems: nobody makes as many, and each takes its time
 WORDS: dict[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
 BOUNDS = [(Gt, "gt", "greater than"), (Ge, "ge", "at least"), (Lt, "lt", "less than"), (Le, "le", "at most")]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dlscratch import backend
+from dlscratch import backend, blas
 from dlscratch._version import __version__
 from dlscratch.checkpoint import make_folder, write_text
 from dlscratch.errors import CheckpointError, OutputError, UsageError
@@ -179,7 +179,7 @@ def environment() -> dict[str, Any]:
         "dlscratch": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "blas": backend.blas_description(),
+        "blas": blas.description(),
         "platform": platform.platform(),
         "cpu": _cpu(),
         "processors": backend.cpu_count(),

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from dlscratch.autograd import Tensor
+from dlscratch.crew import Crew
 from dlscratch.errors import CheckpointError, DivergedError
 from dlscratch.word2vec.blocks import Blocks
 from dlscratch.word2vec.corpus import Corpus
-from dlscratch.crew import Crew
-from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.encoding import encode
 from dlscratch.word2vec.options import Word2VecOptions
 from dlscratch.word2vec.plan import plan
+from dlscratch.word2vec.prefetch import prefetch
 from dlscratch.word2vec.sgns import Block, sgns
 from dlscratch.word2vec.tokens import Tokenizer
 from dlscratch.word2vec.trainer import Epoch, Trainer
