@@ -140,7 +140,7 @@ def test_a_step_allocates_nothing_of_the_size_of_the_parameters():
     optimizer.step()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 20_000
+    assert peak < 400_000  # at most a block, where BLAS cannot do it in place; the parameters take 1.6 MB
 
 
 def test_the_update_is_seen_by_a_graph_that_needs_the_old_values():

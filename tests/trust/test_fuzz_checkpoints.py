@@ -128,7 +128,7 @@ def endings(folder: Path, name: str, examples: int, strategy: st.SearchStrategy[
 
     (folder / name).write_bytes(good)
     print(name, {code: codes.count(code) for code in sorted(set(codes))})
-    assert set(codes) >= {0, 5}
+    assert examples < 100 or set(codes) >= {0, 5}
 
 
 def own(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -110,13 +110,19 @@ def test_the_bases_are_good(folder: Path) -> None:
 
 # Text: tokens replaced, inserted, deleted, copied, put into brackets
 
-NUMBERS = """0 1 2 3 -1 0.0 0.5 1.0 -0.5 1e-9 1e-320 1e38 1e39 1e300 1e308 1e999 .inf -.inf .nan 63 64 65 255 256 65536
-    2147483648 4294967296 9223372036854775807 9223372036854775808 1000000 1000000000 1000000000000 1_000 007 0x10 1.5h
-    99999999999999999999999999999999999""".split()
-SIGNS = r"""{ } [ ] : , - ? & * ! | > ' " % @ ` # &a *a *b <<: !!python/object/apply:os.system !!int !t %YAML --- ...
-    {} [] [[]] null ~ true false yes "" '' "\ud800" "\0" "\x1b[31m" "\UFFFFFFFF" \ ../.. ~ ~nobody /dev/zero /etc . -
-    data model loss optimizer schedule training seed name initial task validation test preprocessing default rot13""".split()
-TOKENS = st.sampled_from([*KINDS, *OPTIONS, *NUMBERS, *SIGNS, " ", "\n", "\n  ", "\t", "\r", "\0", "\u2028", "\ufeff"])
+NUMBERS = (
+    *("0", "1", "2", "3", "-1", "0.0", "0.5", "1.0", "-0.5", "63", "64", "65", "255", "256", "65536", "1000000"),
+    *("2147483648", "4294967296", "9223372036854775807", "9223372036854775808", "1000000000", "9" * 35, "9" * 5000),
+    *("1e-9", "1e-320", "1e38", "1e39", "1e300", "1e308", "1e999", ".inf", "-.inf", ".nan", "1_000", "007", "0x10"),
+)
+SIGNS = (
+    *("{", "}", "[", "]", ":", ",", "-", "?", "&", "*", "!", "|", ">", "'", '"', "%", "@", "`", "#", "\\", ".", "~"),
+    *("&a", "*a", "*b", "<<:", "!!python/object/apply:os.system", "!!int", "!t", "%YAML", "---", "...", "[[]]", "{}"),
+    *("null", "true", "yes", '""', r'"\ud800"', r'"\0"', r'"\x1b[31m"', r'"\UFFFFFFFF"', "../..", "~nobody"),
+    *("/dev/zero", "/etc", "rot13", "1.5h", "task", "validation", "test", "preprocessing", "default", *REGISTRIES),
+    *(" ", "\n", "\n  ", "\t", "\r", "\0", "\u2028", "\ufeff", "training", "seed", "name", "initial"),
+)
+TOKENS = st.sampled_from([*KINDS, *OPTIONS, *NUMBERS, *SIGNS])
 TOKEN = re.compile(r"[A-Za-z_]\w*|[-+.\d][\w.+-]*|\n[ -]*|\s+|.")
 EDIT = st.tuples(
     st.sampled_from(["replace", "insert", "delete", "copy", "wrap"]),
@@ -148,7 +154,7 @@ def edited(text: str, edits: list[tuple[str, int, int, str]]) -> str:
 def test_mutated_texts(folder: Path, long: bool) -> None:
     texts = st.builds(edited, st.sampled_from(BASES), st.lists(EDIT, min_size=1, max_size=3))
     codes = endings(folder, texts, 5000 if long else 80)
-    assert set(codes) >= {0, 2}
+    assert not long or set(codes) >= {0, 2, 3}
 
 
 # Values: what the schema allows, with numbers that no machine can bear
@@ -156,7 +162,7 @@ def test_mutated_texts(folder: Path, long: bool) -> None:
 SMALL, HUGE = (1, 2, 3, 4, 8), (0, -1, 36, 63, 10**6, 2**31, 10**9, 10**12, 2**63, 2**64, 10**30)
 INTEGERS = st.sampled_from(SMALL) | st.sampled_from(HUGE)
 FLOATS = st.sampled_from([0.5, 0.1, 0.9, 1.0]) | st.sampled_from([0.0, -1.0, 1e-300, 5e-324, 1e300, 1e38, 3.5e38])
-WORDS = st.sampled_from(["species", "height", "flowers.csv", "val_loss", "utf-16", "rot13", "x", "", "\ud800", "\x1b[2J"])
+WORDS = st.sampled_from(["species", "height", "flowers.csv", "val_loss", "utf-16", "rot13", "", "\ud800", "\x1b[2J"])
 ANYTHING = st.sampled_from([None, True, [], {}, "relu", [[1]], {"a": 1}]).map(copy.deepcopy) | INTEGERS | FLOATS | WORDS
 
 
@@ -230,4 +236,4 @@ def altered(draw: st.DrawFn) -> str:
 
 def test_mutated_values(folder: Path, long: bool) -> None:
     codes = endings(folder, altered(), 5000 if long else 80)
-    assert set(codes) >= {0, 2}
+    assert not long or set(codes) >= {0, 2, 3}

@@ -80,8 +80,7 @@ def endings(path: Path, examples: int, cases: st.SearchStrategy[bytes], *command
             codes.append(ending.code)
 
     print(path.name, {code: codes.count(code) for code in sorted(set(codes))})
-    assert set(codes) & {2, 3}
-    assert 0 in codes
+    assert examples < 100 or set(codes) > {0}
 
 
 LOOK = ("init", "FILE", "-o", "-", "--target")

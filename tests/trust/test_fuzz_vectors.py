@@ -31,34 +31,35 @@ COMMANDS = (
     ("vectors", "export", "FILE", "--to", "out.glove", "--errors", "replace"),
     ("vectors", "map", "FILE", "--out", "map.json", "--clusters", "2"),
 )
-COUNTS = {"npz": 300, "word2vec": 400, "word2vec-binary": 400, "glove": 300, "projector": 200, "npy": 200}
+COUNTS = {"npz": 300, "word2vec": 300, "word2vec-binary": 300, "glove": 300, "projector": 100, "npy": 100}
+zipped = partial(gzip.compress, mtime=0)
 
 
 def test_every_format_is_here() -> None:
     assert FILES.keys() == COUNTS.keys() == FORMATS.keys()
 
 
-@pytest.mark.parametrize(("format", "packed"), [*((name, False) for name in FILES), ("word2vec", True), ("glove", True)])
+CASES = [(name, part, "") for name, (_, parts) in FILES.items() for part in parts]
+CASES += [(name, FILES[name][0], ".gz") for name in ("word2vec", "word2vec-binary", "glove")]
+
+
+@pytest.mark.parametrize(("format", "part", "packed"), CASES)
 def test_mutated_vectors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, packed: bool, long: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str, part: str, packed: str, long: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    name, parts = FILES[format]
-    codes: list[int] = []
-    zipped = partial(gzip.compress, mtime=0)
-    for part in parts:
-        write(name, PLAIN if format in ("glove", "word2vec-binary") else TABLE)
-        good = (tmp_path / part).read_bytes()
-        cases = mutated(good, head=12).map(zipped) | mutated(zipped(good)) if packed else mutated(good, head=12)
+    name, codes = FILES[format][0], []
+    write(name, PLAIN if format in ("glove", "word2vec-binary") else TABLE)
+    good = (tmp_path / part).read_bytes()
+    inside = mutated(good, head=12)
 
-        @tried(COUNTS[format] if long else 12, cases)
-        def _(data: bytes, part: str = part) -> None:
-            file = tmp_path / (f"{part}.gz" if packed else part)
-            file.write_bytes(data)
-            for args in COMMANDS:
-                ending = command(*(f"{name}{'.gz' * packed}" if arg == "FILE" else arg for arg in args))
-                judge(ending, {2, 3, 5})
-                codes.append(ending.code)
+    @tried(COUNTS[format] if long else 10, inside.map(zipped) | mutated(zipped(good)) if packed else inside)
+    def _(data: bytes) -> None:
+        (tmp_path / f"{part}{packed}").write_bytes(data)
+        for args in COMMANDS:
+            ending = command(*(f"{name}{packed}" if arg == "FILE" else arg for arg in args))
+            judge(ending, {2, 3, 5})
+            codes.append(ending.code)
 
-    print(name, {code: codes.count(code) for code in sorted(set(codes))})
-    assert set(codes) & {3, 5}
+    print(f"{part}{packed}", {code: codes.count(code) for code in sorted(set(codes))})
+    assert not long or set(codes) > {0}

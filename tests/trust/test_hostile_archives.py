@@ -1,4 +1,4 @@
-"""Archives and checkpoints made to do harm: they run nothing, write nowhere else, and take no memory for their claims."""
+"""Archives and checkpoints made to do harm: they run nothing, write nowhere else, take no memory for their claims."""
 
 from __future__ import annotations
 
@@ -102,10 +102,10 @@ def zeros(count: int) -> bytes:
 
 
 def test_bombs_in_archives() -> None:
-    with zipfile.ZipFile("a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("x.npy", "w") as member:
-            for _ in range(300):
-                member.write(bytes(1 << 20))
+    packed = {"compression": zipfile.ZIP_DEFLATED, "compresslevel": 1}
+    with zipfile.ZipFile("a.npz", "w", **packed) as archive, archive.open("x.npy", "w") as member:
+        for _ in range(300):
+            member.write(bytes(1 << 20))
     written("c.yaml", ARRAYS)
     for code, args in ((5, ("inspect", "a.npz")), (3, ("check", "c.yaml")), (5, ("vectors", "nearest", "a.npz", "x"))):
         message = refused(code, *args)
