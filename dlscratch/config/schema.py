@@ -164,7 +164,9 @@ class Training(Section):
     checkpoint_every: CheckpointEvery | None = Field(
         default=None, description="when to save inside an epoch, besides at its end; by default every 10 minutes"
     )
-    threads: int | None = Field(default=None, ge=1, description="threads for matrix products; by default all")
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="threads for matrix products; by default all"
+    )
 
 
 class Config(Section):

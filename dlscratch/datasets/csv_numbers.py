@@ -21,8 +21,8 @@ MOST_DIGITS, MOST_DECIMALS = 24, 22  # three words; and 10^22 is the last power 
 Word = np.uint64
 ZEROS, SIX, TOP = Word(0x3030303030303030), Word(0x7676767676767676), Word(0x8080808080808080)
 STEPS = [  # digits to numbers of two, four and eight digits: ten (100, 10,000) times the first of two, and the second
-    (Word(mask), Word((10**digits << 8 * digits) + 1), Word(8 * digits))
-    for digits, mask in ((1, 0x0F0F0F0F0F0F0F0F), (2, 0x00FF00FF00FF00FF), (4, 0x0000FFFF0000FFFF))
+    (Word((10**digits << 8 * digits) + 1), Word(8 * digits), Word(mask))
+    for digits, mask in ((1, 0x00FF00FF00FF00FF), (2, 0x0000FFFF0000FFFF), (4, 0x00000000FFFFFFFF))
 ]
 LAST = np.array([(1 << 64) - (1 << 8 * (8 - count)) for count in range(9)], Word)  # masks: the last 0 … 8 characters
 TENS = 10.0 ** np.arange(MOST_DECIMALS + 1)
@@ -59,15 +59,15 @@ def plain_rows(text: str, delimiter: str, width: int) -> PlainRows | None:
     is_dot = data[marks] == DOT
     last = np.flatnonzero(~is_dot)  # of each cell, the mark that ends it
     ends = marks[last]
-    breaks = data[ends] == NEWLINE
-    if len(ends) % width or not breaks[width - 1 :: width].all() or np.count_nonzero(breaks) * width != len(ends):
+    if text.count("\n") * width != len(ends) or (data[ends[width - 1 :: width]] != NEWLINE).any():
         return None
     starts = np.empty_like(ends)
     starts[0] = FRONT
     np.add(ends[:-1], 1, out=starts[1:])
     if width == 1 and (starts == ends).any():
         return None  # a blank line is no row
-    decimals = (ends - marks[last - 1]) * is_dot[last - 1] - 1
+    last -= 1
+    decimals = (ends - marks[last]) * is_dot[last] - 1  # after the mark before, if this is a dot; else -1
     values, odd = _numbers(data, starts, ends, decimals)
     return PlainRows(text, *(each.reshape(-1, width) for each in (starts, ends, values, odd)))
 
@@ -137,10 +137,10 @@ def _eight(words: Array, digits: Array, odd: Array) -> Array:
     words ^= ZEROS
     words &= LAST.take(digits, mode="clip")
     odd |= ((words + SIX | words) & TOP).view(np.int64) != 0
-    for mask, factor, shift in STEPS:
-        words &= mask
+    for factor, shift, mask in STEPS:
         words *= factor
         words >>= shift
+        words &= mask
     return words
 
 
@@ -161,8 +161,9 @@ def _quotients(m: Array, k: Array, odd: Array) -> Array:
     rest = (m << shift) - Q * five
     half = five - (Q & 1)  # a tie goes to the even one
     rest *= 2
-    known = shift >= 0
-    quotient.view(np.int64)[...] += ((rest > half).view(np.int8) - (rest < -half).view(np.int8)) * known
-    odd |= ~known & (k > 0)  # with k = 0 there is nothing to divide
-    odd |= (fraction == 0.5) & (rest < 0)  # below a power of two the units are smaller
+    quotient.view(np.int64)[...] += (rest > half).view(np.int8) - (rest < -half).view(np.int8)
+    if shift.min(initial=0) < 0:  # more than 53 bits before the dot
+        odd |= shift < 0
+    if (fraction == 0.5).any():
+        odd |= (fraction == 0.5) & (rest < 0)  # below a power of two the units are smaller
     return quotient

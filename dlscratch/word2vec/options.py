@@ -43,6 +43,8 @@ class Word2VecOptions:
 class RunOptions:
     """How a run goes and what it leaves: nothing here changes a vector."""
 
-    threads: Annotated[int | None, Ge(1), Doc("threads, by default all processors; the vectors stay the same")] = None
+    threads: Annotated[
+        int | None, Ge(1), Le(1024), Doc("threads, by default all processors; the vectors stay the same")
+    ] = None
     input_only: Annotated[bool, Doc("leave the second table out of vectors.npz, which halves it")] = False
     keep_encoded: Annotated[bool, Doc("keep the encoded corpus beside the vectors, and use it again")] = False

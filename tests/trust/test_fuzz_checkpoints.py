@@ -140,7 +140,7 @@ def test_strange_metadata(folder: Path, monkeypatch: pytest.MonkeyPatch, name: s
     monkeypatch.chdir(folder)
     arrays, metadata = checkpoint.load(folder / name)
     documents = altered(own(metadata))
-    endings(folder, name, 500 if long else 12, documents.map(lambda document: (arrays, document)))
+    endings(folder, name, 500 if long else 6, documents.map(lambda document: (arrays, document)))
 
 
 TYPES = ("f2", "f8", ">f4", "i1", "u8", "?", "c16", "U3", "S2", "M8[s]")
@@ -172,4 +172,4 @@ def replaced(draw: st.DrawFn, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
 def test_strange_arrays(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, long: bool) -> None:
     monkeypatch.chdir(folder)
     arrays, metadata = checkpoint.load(folder / name)
-    endings(folder, name, 500 if long else 12, replaced(arrays).map(lambda found: (found, own(metadata))))
+    endings(folder, name, 500 if long else 6, replaced(arrays).map(lambda found: (found, own(metadata))))

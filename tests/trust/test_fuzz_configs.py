@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import numpy as np
 import pytest
+from conftest import Cli
 from hostile import command, judge, tried
 from hypothesis import strategies as st
 from tiny_runs import FLOWERS, HEIGHTS, project, write_idx
@@ -58,6 +59,7 @@ TABLE += "schedule: {one_cycle: {max_lr: 0.1}}\n"
 ALIASES = FLOWERS.replace("{out_features: 8}", "&wide {out_features: 8}")\
     .replace("{out_features: 3", "{<<: *wide, out_features: 3")
 BASES = (FLOWERS, TABLE, IMAGES, SENTENCES, ALIASES)
+VECTORS = "corpus: [missing.txt]\ndim: 8\nepochs: 2\nmin_count: 1\nsentences: punctuation\nlr: 0.05\nsample: 1e-3\n"
 
 REGISTRIES: dict[str, Mapping[str, Any]] = {
     "model": LAYERS,
@@ -88,15 +90,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def endings(folder: Path, strategy: st.SearchStrategy[str], examples: int) -> list[int]:
-    """The exit codes of `check` for texts of a strategy; each must be right and said well."""
+def endings(folder: Path, strategy: st.SearchStrategy[str], examples: int, *args: str) -> list[int]:
+    """The exit codes of a command for texts of a strategy; each must be right and said well."""
     codes: list[int] = []
 
     @tried(examples, strategy)
     def _(text: str) -> None:
         path = folder / "c.yaml"
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
-        ending = command("check", path)
+        ending = command(*args, path)
         judge(ending, {2, 3, 5})
         codes.append(ending.code)
 
@@ -105,7 +107,7 @@ def endings(folder: Path, strategy: st.SearchStrategy[str], examples: int) -> li
 
 
 def test_the_bases_are_good(folder: Path) -> None:
-    assert endings(folder, st.sampled_from(BASES), 10).count(0) == len(BASES)
+    assert endings(folder, st.sampled_from(BASES), 10, "check").count(0) == len(BASES)
 
 
 # Text: tokens replaced, inserted, deleted, copied, put into brackets
@@ -151,10 +153,18 @@ def edited(text: str, edits: list[tuple[str, int, int, str]]) -> str:
     return "".join(tokens)
 
 
+TEXTS = st.builds(edited, st.sampled_from(BASES), st.lists(EDIT, min_size=1, max_size=3))
+WORD_TEXTS = st.builds(edited, st.just(VECTORS), st.lists(EDIT, min_size=1, max_size=3))
+
+
 def test_mutated_texts(folder: Path, long: bool) -> None:
-    texts = st.builds(edited, st.sampled_from(BASES), st.lists(EDIT, min_size=1, max_size=3))
-    codes = endings(folder, texts, 5000 if long else 80)
+    codes = endings(folder, TEXTS, 5000 if long else 80, "check")
     assert not long or set(codes) >= {0, 2, 3}
+
+
+def test_mutated_texts_of_word2vec(folder: Path, long: bool) -> None:
+    codes = endings(folder, WORD_TEXTS, 1000 if long else 30, "word2vec", "--config")
+    assert not long or set(codes) == {2, 3}  # 3: a good one, whose corpus is missing
 
 
 # Values: what the schema allows, with numbers that no machine can bear
@@ -235,5 +245,13 @@ def altered(draw: st.DrawFn) -> str:
 
 
 def test_mutated_values(folder: Path, long: bool) -> None:
-    codes = endings(folder, altered(), 5000 if long else 80)
+    codes = endings(folder, altered(), 5000 if long else 80, "check")
     assert not long or set(codes) >= {0, 2, 3}
+
+
+def test_as_processes(folder: Path, cli: Cli, long: bool) -> None:
+    @tried(100 if long else 4, TEXTS | altered())
+    def _(text: str) -> None:
+        (folder / "c.yaml").write_text(text, encoding="utf-8", errors="surrogatepass")
+        done = cli("check", "c.yaml", cwd=folder)  # which fails where there is a traceback
+        assert done.returncode in (0, 2, 3, 5), done
