@@ -2,7 +2,7 @@
 
 Which thread does which job depends on timing; what a job computes must not. So each job writes to places of its own,
 and reads nothing that another job of the same call writes. BLAS works on one thread in the meantime: the others are
-busy, and a product has the same bits however many there are.
+busy, and so the bits of a product do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ class Crew:
             threading.Thread(target=self._serve, args=(begin,), name="crew", daemon=True).start()
 
     def run(self, jobs: Iterable[Job]) -> None:
-        """Do all the jobs, in any order, and return when the last is done; the first error is raised here."""
+        """Do all the jobs, in any order, and return when the last is done; the first error is raised here.
+
+        After an interrupt (Ctrl-C) between jobs some threads may still be at work: then only `dismiss` is left to do.
+        """
         self._jobs, self._error = iter(jobs), None
         for begin in self._begin:
             begin.release()
@@ -63,6 +66,10 @@ class Crew:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Let the threads end, each after the job that it is at."""
         self._jobs = None
         for begin in self._begin:
             begin.release()
@@ -80,13 +87,22 @@ def side_by_side(jobs: Sequence[Job]) -> None:
     with blas.one_thread():
         if threads > 1 and _busy.acquire(blocking=False):
             try:
-                context = contextvars.copy_context()
-                _crew(threads, os.getpid()).run([functools.partial(context.copy().run, job) for job in jobs])
+                _share_out(jobs, _crew(threads, os.getpid()))
             finally:
                 _busy.release()
         else:
             for job in jobs:
                 job()
+
+
+def _share_out(jobs: Sequence[Job], crew: Crew) -> None:
+    context = contextvars.copy_context()
+    try:
+        crew.run([functools.partial(context.copy().run, job) for job in jobs])
+    except BaseException:  # it may still be at work: the next call gets another
+        crew.dismiss()
+        _crew.cache_clear()
+        raise
 
 
 @functools.cache

@@ -103,11 +103,11 @@ def refused(code: int, *args: str | Path) -> str:
     return ending.err.removeprefix("error: ")
 
 
-def written(name: str, data: bytes | str) -> Path:
+def written(name: str, data: bytes | bytearray | str) -> Path:
     """A file in the current folder, or in one below it that is made."""
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
     return path
 
 

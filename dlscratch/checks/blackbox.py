@@ -10,7 +10,7 @@ from typing import Any
 
 from dlscratch.errors import CheckpointError, DlscratchError
 from dlscratch.runs.blackbox import BlackBox
-from dlscratch.runs.folder import environment
+from dlscratch.runs.folder import MACHINE, environment
 from dlscratch.training.divergence import LOSS, Range, Story
 
 WILD_WEIGHT = 1e3  # no initialization comes near it, and no sound training
@@ -72,8 +72,8 @@ class Replay:
     def differences(self) -> list[str]:
         """What is other here than where the black box was written."""
         here, there = environment(), self.box.facts["environment"]
-        names = [name for name in here if name != "command" and there.get(name) != here[name]]
-        return [f"{name}: {there.get(name)} there, {here[name]} here" for name in names]
+        other = (name for name in MACHINE if there.get(name) != here[name])
+        return [f"{name}: {there.get(name)} there, {here[name]} here" for name in other]
 
     def advice(self) -> list[str]:
         """What to do about it, the likeliest first."""
@@ -108,10 +108,10 @@ def _advice(story: Story, box: BlackBox) -> Iterator[str]:
     if first.during == "parameters":
         yield f"the update before this step made {first.array} infinite; {_slower(box)}"
         return
-    name = max(story.parameters, key=lambda name: largest(story.parameters[name]))
-    grown = largest(story.parameters[name])
-    if largest(story.x) > WILD_INPUT:
-        yield f"the inputs go up to {largest(story.x):.3g}; scale them (data.preprocessing: {{scale: standard}})"
+    name = max(story.parameters, key=lambda name: _largest(story.parameters[name]))
+    grown = _largest(story.parameters[name])
+    if _largest(story.x) > WILD_INPUT:
+        yield f"the inputs go up to {_largest(story.x):.3g}; scale them (data.preprocessing: {{scale: standard}})"
     if grown > WILD_WEIGHT:
         yield f"the updates before this step had driven {name} up to {grown:.3g}; {_slower(box)}"
     elif first.layer == LOSS:
@@ -128,6 +128,6 @@ def _slower(box: BlackBox) -> str:
     return f"train with a smaller lr ({lr}), a warmup of the schedule, or --set training.clip_norm=1"
 
 
-def largest(found: Range) -> float:
+def _largest(found: Range) -> float:
     """The largest absolute value that is finite."""
     return max(abs(found.min or 0.0), abs(found.max or 0.0))

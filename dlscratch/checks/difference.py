@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,14 +15,12 @@ from dlscratch.checks.noise import MetricTest, compare_seeds
 from dlscratch.checks.rows import Row, differing, first_epoch, without_clock
 from dlscratch.checks.words import common, mean_cosine
 from dlscratch.errors import CheckpointError, DlscratchError, UsageError
-from dlscratch.runs.folder import RunFolder
+from dlscratch.runs.folder import MACHINE, RunFolder
 from dlscratch.runs.seeds import SUMMARY, read_summary
-from dlscratch.runs.stored_config import with_paths
+from dlscratch.runs.stored_config import NEUTRAL, without_paths
 from dlscratch.word2vec import formats
 
 Kind = Literal["model", "run", "word vectors", "word2vec run", "arrays", "seeds"]
-OF_THE_RUN = ("dlscratch", "python", "numpy", "blas", "platform", "cpu", "processors")  # what run.json has of a machine
-NEUTRAL = ("name", "training.threads", "training.checkpoint_every.steps", "training.checkpoint_every.minutes")
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class _Found:
 
     def configs(self, a: Mapping[str, Any], b: Mapping[str, Any]) -> None:
         """Configs but for where the data lie; what cannot change a result does not count."""
-        rows = differing(*(with_paths(config, lambda path: "") for config in (a, b)))
+        rows = differing(without_paths(a), without_paths(b))
         self.sections.append(Section("config", tuple(row for row in rows if row.name not in NEUTRAL)))
         self.sections.append(Section("how it was run", tuple(row for row in rows if row.name in NEUTRAL), counts=False))
 
@@ -146,15 +144,11 @@ class _Found:
             epoch, rows = different
             self.sections.append(Section(f"metrics, first in epoch {epoch}", tuple(rows)))
         self.documents("result", *(without_clock(each.get("result", {})) for each in facts))
-        self.documents("environment", *(_some(each, *OF_THE_RUN) for each in facts), counts=False)
+        self.documents("environment", *(_some(each, *MACHINE) for each in facts), counts=False)
 
 
 def _some(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: document[name] for name in names if name in document}
-
-
-def _models(found: _Found, a: Path, b: Path) -> None:
-    found.checkpoints(a, b)
 
 
 def _runs(found: _Found, a: Path, b: Path) -> None:
@@ -197,7 +191,7 @@ def _word2vec_runs(found: _Found, a: Path, b: Path) -> None:
 
 def _seeds(found: _Found, a: Path, b: Path) -> None:
     one, other = read_summary(a), read_summary(b)
-    found.documents("config", *(with_paths(each["config"], lambda path: "") for each in (one, other)), counts=False)
+    found.documents("config", *(without_paths(each["config"]) for each in (one, other)), counts=False)
     found.documents("seeds", {"seeds": one["seeds"]}, {"seeds": other["seeds"]}, counts=False)
     values = ({name: each["values"] for name, each in x["metrics"].items() if _known(each)} for x in (one, other))
     found.tests += compare_seeds(*values)
@@ -209,8 +203,8 @@ def _known(figures: Mapping[str, Any]) -> bool:
     return None not in figures["values"]  # null stands for NaN
 
 
-HOW = {
-    "model": _models,
+HOW: dict[Kind, Callable[[_Found, Path, Path], None]] = {
+    "model": _Found.checkpoints,
     "run": _runs,
     "word vectors": _vectors,
     "word2vec run": _word2vec_runs,

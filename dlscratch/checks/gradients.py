@@ -26,7 +26,7 @@ from dlscratch import backend
 from dlscratch.autograd import Tensor, no_grad
 from dlscratch.autograd.watching import nodes_of
 from dlscratch.backend import Array, generator
-from dlscratch.checks.material import fresh_model, training_batches
+from dlscratch.checks.material import fresh_model
 from dlscratch.config.build import Experiment
 from dlscratch.errors import GradientError
 
@@ -142,7 +142,7 @@ class _Loss:
     def __init__(self, experiment: Experiment, rows: int | None) -> None:
         self.function, self.seed = experiment.loss, experiment.config.seed
         self.model = fresh_model(experiment, np.float64)
-        x, y = next(training_batches(experiment).epoch(0))
+        x, y = next(experiment.training_batches().epoch(0))
         x, self.target = x[:rows], y[:rows]
         self.rows = len(x)
         integers = x.dtype.kind in "iu"

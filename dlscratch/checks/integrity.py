@@ -23,7 +23,7 @@ NOT_KNOWN = "not known"  # nothing was recorded that it could be compared with, 
 
 
 @dataclass(frozen=True)
-class Finding:
+class Checked:
     """One thing that was checked: ok, changed, missing, added, or not known, and why."""
 
     kind: Kind
@@ -43,7 +43,7 @@ class Integrity:
     """All that was checked of a file."""
 
     path: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Checked, ...]
 
     @property
     def whole(self) -> bool:
@@ -72,50 +72,50 @@ def verify(path: Path, data_root: Path | None = None) -> Integrity:
     return Integrity(os.fspath(path), tuple(found))
 
 
-def _arrays(arrays: Mapping[str, Array], facts: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
+def _arrays(arrays: Mapping[str, Array], facts: Mapping[str, Mapping[str, Any]]) -> Iterator[Checked]:
     for name in {**facts, **arrays}:
         if name not in arrays:
-            yield Finding("array", name, "missing", None)
+            yield Checked("array", name, "missing", None)
             continue
         array, now = arrays[name], checkpoint.sha256(arrays[name])
         own = {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": now}
         same = name in facts and all(facts[name].get(key) == value for key, value in own.items())
-        yield Finding("array", name, "ok" if same else "changed" if name in facts else "added", now)
+        yield Checked("array", name, "ok" if same else "changed" if name in facts else "added", now)
 
 
-def _file(path: Path) -> Finding:
+def _file(path: Path) -> Checked:
     now, facts = file_digest(path), RunFolder(path.parent).read_run()
     digests = facts.get("sha256")
     then = digests.get(path.name) if isinstance(digests, dict) else None
     if then is None:
         why = "the run has not ended" if facts.get("status") == "running" else "no run.json beside it tells it"
-        return Finding("file", path.name, NOT_KNOWN, now, why)
-    return Finding("file", path.name, "ok" if now == then else "changed", now)
+        return Checked("file", path.name, NOT_KNOWN, now, why)
+    return Checked("file", path.name, "ok" if now == then else "changed", now)
 
 
-def _data(path: Path, metadata: Mapping[str, Any], data_root: Path | None) -> Iterator[Finding]:
+def _data(path: Path, metadata: Mapping[str, Any], data_root: Path | None) -> Iterator[Checked]:
     """The data files of a model, or the text of word vectors."""
     try:
         if metadata.get("kind") == "model":
             for file in origin(path, metadata, data_root).data():
-                yield Finding("data", file.path, file.status, file.now)
+                yield Checked("data", file.path, file.status, file.now)
         elif metadata.get("kind") == "word2vec" and "corpus" in metadata:
             yield _text(path, metadata["corpus"], data_root)
     except UsageError as error:
-        yield Finding("data", "data files", NOT_KNOWN, None, str(error))
+        yield Checked("data", "data files", NOT_KNOWN, None, str(error))
 
 
-def _text(path: Path, facts: Mapping[str, Any], data_root: Path | None) -> Finding:
+def _text(path: Path, facts: Mapping[str, Any], data_root: Path | None) -> Checked:
     """All files of a corpus together have one fingerprint."""
     config = RunFolder(path.parent).config
     if not config.exists():
-        return Finding("data", "text", NOT_KNOWN, None, "there is no config.yaml beside it to find the text")
+        return Checked("data", "text", NOT_KNOWN, None, "there is no config.yaml beside it to find the text")
     base = path.parent if data_root is None else data_root
     names = [value for key, value in leaves(read(config).values) if key.startswith("corpus[") or key == "corpus"]
     if STDIN in names:
-        return Finding("data", "text", NOT_KNOWN, None, "it came from stdin")
+        return Checked("data", "text", NOT_KNOWN, None, "it came from stdin")
     try:
         now = Corpus([resolve(name, base) for name in names], "replace").read_fingerprint()
     except DlscratchError as error:
-        return Finding("data", ", ".join(names), "missing", None, str(error))
-    return Finding("data", ", ".join(names), "ok" if now == facts.get("fingerprint") else "changed", now)
+        return Checked("data", ", ".join(names), "missing", None, str(error))
+    return Checked("data", ", ".join(names), "ok" if now == facts.get("fingerprint") else "changed", now)

@@ -1,15 +1,16 @@
-"""What checks work on: a copy of a config's untrained model, and batches as the training takes them."""
+"""What checks work on: a copy of a config's untrained model, and experiments that run by their steps alone."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from dlscratch.backend import DEFAULT_DTYPE
-from dlscratch.config.build import Experiment
-from dlscratch.datasets import Batches
+from dlscratch.config.build import Experiment, assemble
+from dlscratch.config.positions import Document
+from dlscratch.config.schema import Config
 from dlscratch.nn import Sequential
 
 
@@ -21,8 +22,7 @@ def fresh_model(experiment: Experiment, dtype: npt.DTypeLike = DEFAULT_DTYPE) ->
     return copy
 
 
-def training_batches(experiment: Experiment) -> Batches:
-    """The batches that the training would take, in its order."""
-    config, part = experiment.config, experiment.prepared.train
-    part = replace(part, targets=experiment.objective.loss_targets(part.targets))
-    return part.batches(config.training.batch_size, shuffle=True, seed=config.seed)
+def without_time_limit(document: Document, config: Config, base: Path) -> Experiment:
+    """The experiment that a config describes, but for the clock, which would end two equal runs anywhere."""
+    training = config.training.model_copy(update={"time_limit": None})
+    return assemble(document, config.model_copy(update={"training": training}), base)

@@ -17,17 +17,16 @@ from typing import Any
 from dlscratch import checkpoint
 from dlscratch.backend import Array
 from dlscratch.checks.arrays import Change, changes
+from dlscratch.checks.material import without_time_limit
 from dlscratch.checks.rows import Row, differing, first_epoch
-from dlscratch.config.build import assemble
 from dlscratch.config.positions import Document
 from dlscratch.config.schema import Config, check
 from dlscratch.errors import CheckpointError, ConfigError, UsageError
 from dlscratch.runs import Run
-from dlscratch.runs.folder import RunFolder, environment
+from dlscratch.runs.folder import MACHINE, RunFolder, environment
 from dlscratch.runs.origin import Origin, origin
 from dlscratch.training import Epoch, Step
 
-MACHINE = ("dlscratch", "python", "numpy", "blas", "platform", "cpu", "processors")  # what run.json tells of it
 VECTORS_AGAIN = "train the config of their run again (word2vec --config … -o again), and compare the two with diff"
 
 
@@ -100,10 +99,8 @@ class Reproduction:
 
     def train(self, folder: Path) -> Iterator[Step | Epoch]:
         """Train up to the step of the last checkpoint; what is written goes into `folder`, which the caller removes."""
-        training = self.config.training.model_copy(update={"time_limit": None})
-        config = self.config.model_copy(update={"training": training})
         document = Document(os.fspath(self.path), self.origin.config)
-        run = Run.start(assemble(document, config, self.origin.base), folder)
+        run = Run.start(without_time_limit(document, self.config, self.origin.base), folder)
         for record in run.train():
             self.step = record.step
             if isinstance(record, Step):
@@ -155,9 +152,7 @@ class Reproduction:
             return FirstDifference("the end", "steps", self.saved[-1].step, self.step)
         if self.changed:
             first = self.changed[0]
-            place = "" if first.index is None else f"[{', '.join(map(str, first.index))}]"
-            both = (first.a, first.b) if first.index is not None else (first.what,) * 2
-            return FirstDifference(f"the arrays after step {self.step}", first.name + place, *both)
+            return FirstDifference(f"the arrays after step {self.step}", first.place, first.a, first.b)
         return None
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from dlscratch import checkpoint
 from dlscratch.backend import Array
 from dlscratch.checks.arrays import changes
+from dlscratch.checks.material import without_time_limit
 from dlscratch.checks.rows import differing, without_clock
-from dlscratch.config.build import Experiment, assemble
-from dlscratch.config.positions import Document
-from dlscratch.config.schema import Config, load
+from dlscratch.config.build import Experiment
+from dlscratch.config.schema import base_of, load
 from dlscratch.errors import UsageError
 from dlscratch.runs import Run
 from dlscratch.runs.stored_config import leaves
@@ -67,29 +67,18 @@ def verify_resume(path: str | Path, folder: Path, overrides: Iterable[str] = (),
     caller removes.
     """
     document, config = load(path, overrides)
-    maker = _Maker(document, config, Path() if str(path) == "-" else Path(path).parent)
+
+    def experiment() -> Experiment:
+        return without_time_limit(document, config, base_of(path))
+
     straight, resumed = _Trace(), _Trace()
-    taken = straight.follow(Run.start(maker.experiment(), folder / "straight"), 2 * steps)
+    taken = straight.follow(Run.start(experiment(), folder / "straight"), 2 * steps)
     if taken < 2:
         raise UsageError(f"{document.name}: training is over after one step; raise training.epochs to verify it")
-    resumed.follow(Run.start(maker.experiment(), folder / "resumed"), taken // 2)
+    resumed.follow(Run.start(experiment(), folder / "resumed"), taken // 2)
     rest = taken - taken // 2 if taken == 2 * steps else None
-    resumed.follow(Run.resume(maker.experiment(), folder / "resumed"), rest)
+    resumed.follow(Run.resume(experiment(), folder / "resumed"), rest)
     return _verdict(str(path), taken // 2, straight, resumed)
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """Makes an experiment from a config that was read once."""
-
-    document: Document
-    config: Config
-    base: Path
-
-    def experiment(self) -> Experiment:
-        """A fresh one, without a time limit, which would end both runs anywhere."""
-        training = self.config.training.model_copy(update={"time_limit": None})
-        return assemble(self.document, self.config.model_copy(update={"training": training}), self.base)
 
 
 @dataclass
@@ -142,9 +131,7 @@ def _differences(straight: _Trace, resumed: _Trace) -> Iterator[Difference]:
         where = f"epoch {record['epoch']}" if "values" in record else f"step {record['step']}"
         yield from _unequal(where, step := record["step"], a, b)
     for change in changes(straight.arrays, resumed.arrays):
-        place = "" if change.index is None else str(list(change.index))
-        both = (change.what,) * 2 if change.index is None else (repr(change.a), repr(change.b))
-        yield Difference(SAVED, step, change.name + place, *both)
+        yield Difference(SAVED, step, change.place, str(change.a), str(change.b))
     yield from _unequal(SAVED, step, straight.facts, resumed.facts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from dlscratch.config.embeddings import check_integers, load_initial
 from dlscratch.config.options import Spec
 from dlscratch.config.positions import Document, Problem
 from dlscratch.config.rehearsal import rehearse
-from dlscratch.config.schema import Config, effective, load
-from dlscratch.datasets import READERS, Prepared, Preprocessing, fingerprint, prepare
+from dlscratch.config.schema import Config, base_of, effective, load
+from dlscratch.datasets import READERS, Batches, Part, Prepared, Preprocessing, fingerprint, prepare
 from dlscratch.errors import ConfigError, ShapeError, UsageError
 from dlscratch.nn import LOSSES, Sequential
 from dlscratch.nn.losses import Loss
@@ -59,6 +59,15 @@ class Experiment:
         parts = {name: getattr(self.prepared, name) for name in ("train", "validation", "test")}
         return {name: len(part) for name, part in parts.items() if part is not None}
 
+    def batches(self, part: Part, size: int, *, shuffle: bool = False) -> Batches:
+        """A part of the data with the targets as the loss takes them, in batches."""
+        part = replace(part, targets=self.objective.loss_targets(part.targets))
+        return part.batches(size, shuffle=shuffle, seed=self.config.seed)
+
+    def training_batches(self) -> Batches:
+        """The batches of the training, in its order."""
+        return self.batches(self.prepared.train, self.config.training.batch_size, shuffle=True)
+
 
 def build(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     """Read a config (`-`: stdin), its data and make everything in it; errors say where in the config they come from.
@@ -66,8 +75,7 @@ def build(path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     ConfigError: the config, or layers that do not fit the data. DataError: the data.
     """
     document, config = load(path, overrides)
-    base = Path() if str(path) == "-" else Path(path).parent
-    return assemble(document, config, base)
+    return assemble(document, config, base_of(path))
 
 
 @np.errstate(all="ignore")  # what is no finite number is found where it matters, and then said with its place

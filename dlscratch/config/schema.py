@@ -195,6 +195,11 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> tuple[Document, Con
     return document, config if config.name else config.model_copy(update={"name": name})
 
 
+def base_of(path: str | Path) -> Path:
+    """Where the relative paths in a config file start: its folder, of stdin the working directory."""
+    return Path() if str(path) == "-" else Path(path).parent
+
+
 def run_name(text: str) -> str:
     """The text as a run's name: other characters than a name may have become "_"."""
     return re.sub(r"[^\w .-]", "_", text).lstrip("_ .-") or "run"

@@ -16,7 +16,7 @@ from pydantic import Field, create_model
 
 from dlscratch.config.options import Section, options_model
 from dlscratch.config.positions import Document, Position, read
-from dlscratch.config.schema import check
+from dlscratch.config.schema import base_of, check
 from dlscratch.datasets.sources import resolve
 from dlscratch.errors import UsageError
 from dlscratch.word2vec.options import RunOptions, Word2VecOptions
@@ -57,7 +57,7 @@ def load(path: str | Path | None = None, given: Mapping[str, Given] | None = Non
         raise UsageError("stdin cannot be the text and the config; give one of them as a file")
     document = _overridden(Document("", {}) if path is None else read(path), given)
     values = dict(check(document, CONFIG))
-    base = Path() if path is None or str(path) == STDIN else Path(path).parent
+    base = Path() if path is None else base_of(path)
     corpus = values["corpus"] or []
     settings = Word2VecSettings(
         tuple([corpus] if isinstance(corpus, str) else corpus),

@@ -9,6 +9,7 @@ import numpy as np
 
 from dlscratch.backend import Array
 from dlscratch.datasets.cells import Decimal, is_number, number, sort_names
+from dlscratch.datasets.csv_numbers import PlainRows
 from dlscratch.datasets.tables import Categories, Column
 
 
@@ -41,6 +42,18 @@ class CsvColumn:
     def add_numbers(self, values: Array) -> None:
         """Take a block that is already numbers."""
         self._pieces.append(values)
+
+    def add_plain(self, rows: PlainRows, position: int, values: Array) -> None:
+        """Take a block of which all but the odd cells are numbers already; `values` becomes the column's own."""
+        if self.late:
+            return
+        odd = np.flatnonzero(rows.odd[:, position])
+        found = None if self.text else self._numbers(rows.cells(position, odd), ".")
+        if found is None:
+            self.add_cells(rows.cells(position))
+        else:
+            values[odd] = found
+            self._pieces.append(values)
 
     def add_cells(self, cells: Sequence[str], decimal: Decimal = ".") -> None:
         """Take a block of text cells."""

@@ -16,11 +16,13 @@ import numpy as np
 
 from dlscratch.backend import Array
 from dlscratch.datasets.cells import Decimal, decimal_of, is_number
+from dlscratch.datasets.csv_numbers import PlainRows, plain_rows
 from dlscratch.datasets.sources import open_binary
 from dlscratch.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
-BLOCK_CHARACTERS, BLOCK_ROWS, BLOCK_CELLS, SNIFFED_LINES = 1 << 21, 4096, 1 << 20, 20
+BLOCK_CHARACTERS, BLOCK_ROWS, BLOCK_CELLS, SNIFFED_LINES = 1 << 18, 4096, 1 << 20, 20
+MOST_ODD = 0.5  # of the cells of plain rows: cell by cell, the csv module is faster
 
 
 class CsvFile:
@@ -57,29 +59,40 @@ class CsvFile:
             line, _ = next(islice(self._records(text, width=len(self.header)), row + 1, None))
         return f"{self.path}:{line}"
 
-    def blocks(self, numbers: bool) -> Iterator[Array | list[list[str]]]:
-        """The rows below the header: as float64 matrices while `numbers` and all cells are, then as lists of cells."""
-        width = len(self.header)
-        with self._open() as text:
-            line, _ = next(self._records(text))
+    def blocks(self, numbers: bool, text: bool) -> Iterator[PlainRows | Array | list[list[str]]]:
+        """The rows below the header: by NumPy while they are plain, then as lists of cells.
+
+        `numbers`: whether a number is one wherever it stands; `text`: whether columns of numbers may be meant as text.
+        """
+        with self._open() as file:
+            line, _ = next(self._records(file))
             above = line - 1 + self._header_lines
-            lines: list[str] = []
-            while numbers and self.decimal == "." and (lines := text.readlines(BLOCK_CHARACTERS)):
-                block = self._matrix(lines)
-                if block is None:
+            ways = (self._plain,) if text else (self._plain, self._matrix)
+            rest, block = "", None
+            for way in ways if numbers and self.decimal == "." else ():
+                rest = rest or _lines(file)
+                if (block := way(rest) if rest else None) is not None:
                     break
+            while block is not None:
                 yield block
-                above += len(lines)
-            records = self._records(chain(lines, text), above, width)
+                above += len(block) if isinstance(block, PlainRows) else rest.count("\n")
+                rest = _lines(file)
+                block = way(rest) if rest else None
+            records = self._records(chain(io.StringIO(rest, newline=""), file), above, len(self.header))
             while rows := [record for _, record in islice(records, self._rows)]:
                 yield rows
 
-    def _matrix(self, lines: list[str]) -> Array | None:
-        """Lines of nothing but numbers through NumPy's tokenizer; None where there is anything else."""
-        if not all(map(is_number, lines[0].split(self.delimiter))):
+    def _plain(self, lines: str) -> PlainRows | None:
+        """Rows without quotes; None where most cells are odd ones."""
+        rows = plain_rows(lines, self.delimiter, len(self.header))
+        return None if rows is None or rows.odd.mean() > MOST_ODD else rows
+
+    def _matrix(self, lines: str) -> Array | None:
+        """Numbers of any form through NumPy's tokenizer, which is slower; None where there is anything else."""
+        if "\r" in lines.replace("\r\n", "") or not all(map(is_number, lines.partition("\n")[0].split(self.delimiter))):
             return None
         try:
-            block = np.loadtxt(lines, delimiter=self.delimiter, comments=None, ndmin=2)
+            block = np.loadtxt(lines.split("\n"), delimiter=self.delimiter, comments=None, ndmin=2)
         except ValueError:
             return None
         return block if block.shape[1] == len(self.header) else None
@@ -134,6 +147,11 @@ class CsvFile:
             what += f" ({error})"
         advice = "save it as UTF-8 or write its encoding, such as encoding: latin-1"
         return DataError(f"{self.path}:{number}: {what}; {advice}")
+
+
+def _lines(file: TextIO) -> str:
+    """The next whole lines."""
+    return file.read(BLOCK_CHARACTERS) + file.readline()
 
 
 def _count(cells: list[str]) -> str:

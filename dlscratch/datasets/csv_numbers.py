@@ -59,7 +59,8 @@ def plain_rows(text: str, delimiter: str, width: int) -> PlainRows | None:
     is_dot = data[marks] == DOT
     last = np.flatnonzero(~is_dot)  # of each cell, the mark that ends it
     ends = marks[last]
-    if text.count("\n") * width != len(ends) or (data[ends[width - 1 :: width]] != NEWLINE).any():
+    breaks = data[ends] == NEWLINE
+    if np.count_nonzero(breaks) * width != len(ends) or not breaks[width - 1 :: width].all():
         return None
     starts = np.empty_like(ends)
     starts[0] = FRONT
@@ -115,9 +116,10 @@ def _rows(chosen: Array) -> Array | slice | None:
 
 def _words(data: Array, ends: Array, decimals: Array) -> Array:
     """The eight characters before each end, the last one on top; the dot before the last `decimals` is left out."""
-    words, place = data.view("<u8"), ends >> 3
+    words: Array = data.view("<u8")
+    place = ends >> 3
     shift = ((ends & 7) << 3).view(Word)
-    near = words[place]
+    near: Array = words[place]
     near <<= Word(64) - shift
     place -= 1
     near |= words[place] >> shift
@@ -147,9 +149,9 @@ def _eight(words: Array, digits: Array, odd: Array) -> Array:
 def _quotients(m: Array, k: Array, odd: Array) -> Array:
     """m / 10^k as float64, rounded once; marks as odd the few where that cannot be told.
 
-    Below 2^53 both are exact, so that one division does it (W. Clinger, 1990). Else it may be one unit off: it is
-    Q 2^e with an integer Q, and the rest m 2^-e-k - Q 5^k says so. Computed modulo 2^64 the rest is exact, for it is
-    less than 1.5 * 5^k.
+    Below 2^53 both are exact, so that one division does it (W. Clinger, 1990). Else the quotient Q 2^e, with an integer
+    Q, may be one unit off, and the rest m 2^-e-k - Q 5^k says so. Computed modulo 2^64 it is exact, for it is less than
+    1.5 * 5^k. No quotient is in the middle of two numbers, since 5^k is odd.
     """
     quotient = m.astype(np.float64)
     quotient /= TENS.take(k, mode="clip")
@@ -159,10 +161,9 @@ def _quotients(m: Array, k: Array, odd: Array) -> Array:
     Q, five = (fraction * 2.0**53).astype(np.int64), FIVES.take(k, mode="clip")
     shift = 53 - exponent - k
     rest = (m << shift) - Q * five
-    half = five - (Q & 1)  # a tie goes to the even one
     rest *= 2
-    quotient.view(np.int64)[...] += (rest > half).view(np.int8) - (rest < -half).view(np.int8)
-    if shift.min(initial=0) < 0:  # more than 53 bits before the dot
+    quotient.view(np.int64)[...] += (rest > five).view(np.int8) - (rest < -five).view(np.int8)
+    if shift.min(initial=0) < 0:  # so many digits before the dot that m 2^-e-k is no integer
         odd |= shift < 0
     if (fraction == 0.5).any():
         odd |= (fraction == 0.5) & (rest < 0)  # below a power of two the units are smaller

@@ -1,9 +1,9 @@
 """CSV files into a Table: exact numbers, text columns, missing cells, and errors with line and column.
 
-A file is parsed in blocks. While all cells are numbers a block goes through NumPy's C tokenizer; from the first block
-with text, quotes or missing cells on, through Python's csv module, one column at a time. A column is numeric when
-every cell that is not missing is a number. When a column of numbers turns out to hold text after all, the files are
-read once more with that column as text, so that `007` at the top stays `007`.
+A file is parsed in blocks. While rows are plain (no quotes, and most cells numbers) NumPy reads a block at once, see
+csv_numbers.py; from the first other block on, Python's csv module does. A column is numeric when every cell that is not
+missing is a number. When a column of numbers turns out to hold text after all, the files are read once more with that
+column as text, so that `007` at the top stays `007`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from annotated_doc import Doc
 from dlscratch.datasets.cells import MOSTLY, Decimal, has_decimal_comma, is_number, quoted
 from dlscratch.datasets.csv_columns import CsvColumn, has_sentinels
 from dlscratch.datasets.csv_file import CsvFile
+from dlscratch.datasets.csv_numbers import PlainRows
 from dlscratch.datasets.sources import expand, resolve
 from dlscratch.datasets.tables import Categories, Column, Kind, Table, check_columns, missing_rows, text_rows
 from dlscratch.errors import DataError, UsageError, did_you_mean
@@ -154,9 +155,11 @@ def _read_file(file: CsvFile, columns: Mapping[str, CsvColumn], numbers: bool) -
     positions = {name: position for position, name in enumerate(file.header)}
     used = [(positions[name], column) for name, column in columns.items()]
     count = 0
-    for block in file.blocks(numbers and not any(column.text for column in columns.values())):
+    for block in file.blocks(numbers, any(column.text for column in columns.values())):
         count += len(block)
-        if isinstance(block, np.ndarray):
+        if isinstance(block, PlainRows):
+            _add_plain(block, used)
+        elif isinstance(block, np.ndarray):
             for position, column in used:
                 column.add_numbers(block[:, position].copy())
         else:
@@ -164,6 +167,16 @@ def _read_file(file: CsvFile, columns: Mapping[str, CsvColumn], numbers: bool) -
             for position, column in used:
                 column.add_cells(cells[position], file.decimal)
     return count
+
+
+def _add_plain(rows: PlainRows, used: list[tuple[int, CsvColumn]]) -> None:
+    """Add rows to the columns, most of which have no odd cell."""
+    values, odd = rows.values.T[[position for position, _ in used]], np.any(rows.odd, axis=0)
+    for (position, column), numbers in zip(used, values, strict=True):
+        if odd[position] or column.text:
+            column.add_plain(rows, position, numbers)
+        else:
+            column.add_numbers(numbers)
 
 
 class _Places:

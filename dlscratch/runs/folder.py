@@ -26,6 +26,7 @@ FILES = ("last.npz", "best.npz", "metrics.jsonl", "config.yaml", "run.json")
 VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
 BLACK_BOX = "blackbox.npz"  # of a run that diverged
 PROFILE = "profile.json"  # of a run with --profile
+MACHINE = ("dlscratch", "python", "numpy", "blas", "platform", "cpu", "processors")  # what run.json tells of it
 ALL = (BLACK_BOX, PROFILE, VECTORS, *FILES)  # in the order in which they can go: run.json tells whose folder it is
 _LOCKS: dict[int, int] = {}  # the folders (by inode) that this process has locked, and the open descriptors
 
@@ -91,11 +92,11 @@ class RunFolder:
 
     def write_run(self, facts: Mapping[str, Any]) -> None:
         """Write run.json."""
-        _write_json(self.run, facts)
+        write_json(self.run, facts)
 
     def write_profile(self, document: Mapping[str, Any]) -> None:
         """Write profile.json."""
-        _write_json(self.profile, document)
+        write_json(self.profile, document)
 
     def read_run(self) -> dict[str, Any]:
         """run.json, or an empty dict where there is none."""
@@ -139,7 +140,8 @@ class RunFolder:
         write_text(self.metrics, "".join(map(_line, (lines[epoch] for epoch in sorted(lines)))))
 
 
-def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document, atomically."""
     write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -173,7 +175,7 @@ def clock(seconds: float) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """What a result may depend on besides config and data."""
+    """What a result may depend on besides config and data (MACHINE), and the command."""
     program = Path(sys.argv[0]).name
     return {
         "dlscratch": __version__,

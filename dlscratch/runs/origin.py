@@ -17,6 +17,7 @@ from dlscratch.runs.folder import RunFolder
 from dlscratch.runs.stored_config import PATHS, differences, with_paths
 
 Status = Literal["ok", "changed", "missing", "added"]
+NOT_READERS = ("validation", "test", "preprocessing")  # the other mappings under `data`
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,6 @@ def named_paths(config: Mapping[str, Any]) -> list[str]:
     names = [reader.get(key) for reader in readers for key in PATHS]
     listed = [name for value in names for name in _listed(value)]
     return [*listed, *config.get("initial", {}).values()]
-
-
-NOT_READERS = ("validation", "test", "preprocessing")
 
 
 def _values(part: object) -> Sequence[Any]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from dlscratch.errors import CheckpointError, UsageError
-from dlscratch.runs.folder import FILES, VECTORS, RunFolder
+from dlscratch.runs.folder import VECTORS, RunFolder
 
 MOST_NAMED = 8
-BEST = FILES[1]
 
 
 def run_at(path: Path) -> RunFolder:
@@ -27,7 +26,7 @@ def model_at(path: Path) -> Path:
     folder = run_at(path)
     found = next((file for file in (folder.best, folder.vectors) if file.exists()), None)
     if found is None:
-        raise UsageError(f"{path}: there is no {BEST} in it: {unfinished(folder)}")
+        raise UsageError(f"{path}: there is no {folder.best.name} in it: {unfinished(folder)}")
     return found
 
 

@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from dlscratch.checkpoint import write_text
 from dlscratch.config.build import Experiment
 from dlscratch.config.positions import to_yaml
 from dlscratch.config.schema import effective
-from dlscratch.datasets import Batches, Part
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
 from dlscratch.nn.sequential import blas_threads
 from dlscratch.runs.folder import RunFolder, clock, environment
@@ -122,15 +120,28 @@ class Run:
         of epochs behind, and inside an epoch saved as `checkpoint_every` says. Whoever stops taking records calls
         `interrupted()`. DivergedError as `fit`'s.
         """
+        with self._computing():
+            try:
+                for record in self._fit():
+                    if isinstance(record, Epoch):
+                        self._end_epoch(record)
+                    elif self._is_due(record):
+                        self.save()
+                    yield record
+                self.save()
+            except DivergedError as error:
+                raise self._diverged(error) from None
+
+    def _fit(self) -> Iterator[Step | Epoch]:
         options, experiment = self.experiment.config.training, self.experiment
         validation = experiment.prepared.validation
-        records = fit(
+        return fit(
             experiment.model,
             experiment.loss,
             experiment.optimizer,
-            self._batches(experiment.prepared.train, options.batch_size, shuffle=True),
+            experiment.training_batches(),
             epochs=options.epochs,
-            validation=None if validation is None else self._batches(validation, BATCH),
+            validation=None if validation is None else experiment.batches(validation, BATCH),
             schedule=experiment.schedule,
             metrics=experiment.objective.metrics(),
             clip_norm=options.clip_norm,
@@ -140,26 +151,15 @@ class Run:
             seed=experiment.config.seed,
             state=self.state,
         )
-        with self._computing():
-            try:
-                for record in records:
-                    if isinstance(record, Epoch):
-                        self._end_epoch(record)
-                    elif self._is_due(record):
-                        self.save()
-                    yield record
-                self.save()
-            except DivergedError as error:
-                from dlscratch.runs import blackbox
 
-                self.save()
-                error = blackbox.record(self.folder.black_box, experiment, self.state, error)
-                self._close("diverged", error=str(error))
-                raise error from None
+    def _diverged(self, error: DivergedError) -> DivergedError:
+        """Save all, with the black box of the step; the error that then says where it is."""
+        from dlscratch.runs import blackbox  # which most runs can do without
 
-    def _batches(self, part: Part, size: int, *, shuffle: bool = False) -> Batches:
-        part = replace(part, targets=self.experiment.objective.loss_targets(part.targets))
-        return part.batches(size, shuffle=shuffle, seed=self.experiment.config.seed)
+        self.save()
+        error = blackbox.record(self.folder.black_box, self.experiment, self.state, error)
+        self._close("diverged", error=str(error))
+        return error
 
     @timed_as(SAVING)
     def _end_epoch(self, record: Epoch) -> None:

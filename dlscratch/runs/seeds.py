@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlscratch.checkpoint import write_text
 from dlscratch.config.build import assemble
 from dlscratch.config.positions import Document
-from dlscratch.config.schema import Config, effective, load
+from dlscratch.config.schema import Config, base_of, effective, load
 from dlscratch.errors import CheckpointError, UsageError
-from dlscratch.runs.folder import RunFolder, environment, finite
+from dlscratch.runs.folder import RunFolder, environment, write_json
 from dlscratch.runs.run import Run
 from dlscratch.runs.stored_config import rebased
 
@@ -47,9 +46,8 @@ class Seeds:
     def of(cls, path: str | Path, overrides: Iterable[str], out: Path | None, count: int) -> Seeds:
         """`count` seeds, the config's own first; the folder is runs/NAME-seeds when `out` is None."""
         document, config = load(path, overrides)
-        base = Path() if str(path) == "-" else Path(path).parent
         folder = out or Path("runs") / f"{config.name}-seeds"
-        return cls(document, config, base, folder, tuple(range(config.seed, config.seed + count)))
+        return cls(document, config, base_of(path), folder, tuple(range(config.seed, config.seed + count)))
 
     def place(self, seed: int) -> Path:
         """The folder of one run."""
@@ -88,7 +86,7 @@ class Seeds:
             "config": rebased(effective(self.config), self.base, self.folder),
             **environment(),
         }
-        write_text(self.folder / SUMMARY, json.dumps(finite(summary), indent=2, ensure_ascii=False) + "\n")
+        write_json(self.folder / SUMMARY, summary)
         return summary
 
     def _facts(self, seed: int, result: Mapping[str, Any]) -> dict[str, Any]:

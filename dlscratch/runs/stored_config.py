@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-MAY_CHANGE = (
-    *("name", "training.epochs", "training.time_limit", "training.threads"),
+NEUTRAL = (  # what cannot change a result
+    *("name", "training.threads"),
     *("training.checkpoint_every.steps", "training.checkpoint_every.minutes"),
 )
+MAY_CHANGE = (*NEUTRAL, "training.epochs", "training.time_limit")  # when a run goes on
 PATHS = ("path", "images", "labels")  # reader options that name files
 
 
 def rebased(config: Mapping[str, Any], base: Path, folder: Path) -> dict[str, Any]:
     """The config with relative paths, which start at `base`, as seen from the run's folder."""
-
     return with_paths(config, lambda path: rebased_path(path, base, folder))
 
 
@@ -29,7 +29,7 @@ def rebased_path(path: str, base: Path, folder: Path) -> str:
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """One line for each value that differs, but for those that may: lengths of the run, and where the data lie."""
-    before, after = (dict(leaves(with_paths(config, lambda path: ""))) for config in (old, new))
+    before, after = (dict(leaves(without_paths(config))) for config in (old, new))
     return [
         f"{key}: {before.get(key, 'not set')} in the run, {after.get(key, 'not set')} now"
         for key in {**before, **after}
@@ -52,6 +52,11 @@ def with_paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[
 
     initial = {name: change(path) for name, path in config.get("initial", {}).items()}
     return {**config, "data": reader(config["data"]), **({"initial": initial} if initial else {})}
+
+
+def without_paths(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config but for where the data lie."""
+    return with_paths(config, lambda path: "")
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

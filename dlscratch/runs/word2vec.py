@@ -24,6 +24,7 @@ from dlscratch.config.positions import to_yaml
 from dlscratch.config.word2vec import Word2VecSettings
 from dlscratch.datasets.sources import existing_file, open_binary
 from dlscratch.errors import CheckpointError, DataError, DivergedError, UsageError
+from dlscratch.nn.fields import check_fields
 from dlscratch.nn.options import check_options
 from dlscratch.runs.folder import RunFolder, clock, environment
 from dlscratch.runs.stored_config import rebased_path
@@ -41,6 +42,7 @@ SAVE_SECONDS = 30.0  # between two saves in the middle of an epoch,
 EPOCH_SECONDS = 0.5  # and at ends of epochs;
 SAVE_SHARE = 0.05  # but saving never takes more than this share of the time
 ANEW = "start anew with --force"
+RESULT = {"vocabulary": int, "dim": int, "sha256": str}
 
 Tell = Callable[[int], None]
 
@@ -105,8 +107,11 @@ class Word2VecRun:
         run = cls(settings, path, tell)
         before = run.folder.read_run()
         run._check_same(before)
-        run.facts |= {"started": before.get("started"), "resumed": [*before.get("resumed", ()), clock(time.time())]}
+        resumed = before.get("resumed")
+        resumed = [*(resumed if isinstance(resumed, list) else ()), clock(time.time())]
+        run.facts |= {"started": before.get("started"), "resumed": resumed}
         if before.get("status") == "finished" and run.folder.vectors.exists():
+            check_fields(before.get("result"), f"{run.folder.run}: result", RESULT)
             run.result = before["result"]
             run._tidy()  # if it was killed when it had only this to do
             return run

@@ -160,6 +160,8 @@ class _guarded:  # noqa: N801
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         self.file.close()
+        if isinstance(error, MemoryError):  # an .xz says itself how much it takes, up to 4 GB
+            raise DataError(f"{self.name}: takes more memory to unpack than there is; unpack it first") from error
         if isinstance(error, DAMAGE) and not isinstance(error, UnicodeError):
             raise DataError(f"{self.name}: cannot be read to its end ({error}); copy or download it again") from error
 

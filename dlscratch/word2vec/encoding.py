@@ -256,6 +256,6 @@ def load(folder: Path) -> Encoded | None:
             **{name: facts[name] for name in ("training", "held_out", "fingerprint", "recipe")},
         )
         size = (folder / IDS).stat().st_size
-    except (CheckpointError, KeyError, OSError):
+    except (CheckpointError, OSError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return encoded if size == (encoded.training + encoded.held_out) * encoded.dtype.itemsize else None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from functools import partial
 
 import numpy as np
@@ -88,11 +91,17 @@ def test_a_wide_network_gives_the_same_bits_for_any_number_of_blas_threads(batch
             np.testing.assert_array_equal(ours, theirs)
 
 
-def test_no_grad_reaches_the_threads(monkeypatch):
-    monkeypatch.setattr(sharding, "CACHED", 10)
-    model = nn.Sequential.from_architecture(NETWORK[:2], (2, 9, 8))
+def test_no_grad_reaches_the_threads():
+    seen: dict[int, bool] = {}
+    both = threading.Barrier(2, timeout=60)
+
+    def job() -> None:
+        both.wait()  # so that no thread does both
+        seen[threading.get_ident()] = (Tensor(np.ones(3), requires_grad=True) * 2).requires_grad
+
     with no_grad(), backend.limit_threads(2):
-        assert not model(np.ones((6, 2, 9, 8), np.float32)).requires_grad
+        side_by_side([job, job])
+    assert list(seen.values()) == [False, False]
 
 
 def test_the_first_error_of_a_job_is_raised_and_the_crew_works_on():
@@ -106,6 +115,33 @@ def test_the_first_error_of_a_job_is_raised_and_the_crew_works_on():
             done: list[int] = []
             side_by_side([partial(done.append, number) for number in range(10)])
             assert sorted(done) == list(range(10))
+
+
+def test_after_an_interrupt_no_call_returns_before_its_last_job():
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def job() -> None:
+        time.sleep(0 if threading.current_thread() is threading.main_thread() else 0.3)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with backend.limit_threads(2):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)  # while this thread waits for the other
+            with pytest.raises(KeyboardInterrupt):
+                side_by_side([job] * 8)
+            for _ in range(4):
+                done: list[int] = []
+                side_by_side([partial(_later, done, number) for number in range(5)])
+                assert sorted(done) == list(range(5))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _later(done: list[int], number: int) -> None:
+    time.sleep(0.02)
+    done.append(number)
 
 
 def test_jobs_may_have_jobs_of_their_own():

@@ -16,7 +16,7 @@ from dlscratch.config.build import build
 from dlscratch.config.schema import effective, load
 from dlscratch.errors import CheckpointError, DataError, DivergedError, OutputError, UsageError
 from dlscratch.runs import Run, TrainedModel
-from dlscratch.runs.folder import FILES, RunFolder
+from dlscratch.runs.folder import FILES, MACHINE, RunFolder, environment
 from dlscratch.runs.held_out import held_out
 
 
@@ -186,3 +186,7 @@ def test_a_run_json_that_is_damaged_is_a_checkpoint_error(tmp_path: Path) -> Non
     (tmp_path / "run" / "run.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"run\.json: cannot be read"):
         Run.resume(build(config), tmp_path / "run")
+
+
+def test_what_is_told_of_the_machine_is_all_but_the_command() -> None:
+    assert [*MACHINE, "command"] == list(environment())

@@ -71,6 +71,7 @@ def test_another_architecture(folder: Path) -> None:
     assert names["layers[2].relu"] == ({}, None)
     shapes = {each.name: each.what for each in found.tensors}
     assert shapes["0.bias"] == "float32 (8,) and float32 (9,)"
+    assert {(x.a, x.b) for x in found.tensors if x.name == "0.bias"} == {("float32 (8,)", "float32 (9,)")}
 
 
 def test_runs_name_the_first_epoch_and_the_results(cli: Cli, folder: Path) -> None:

@@ -6,25 +6,28 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Cli
+from shipped import CONFIGS as SHIPPED
+from shipped import ROOT, copy_shipped, in_a_tests_time
 from tiny_runs import ENVIRONMENT, project, write_idx
 
 from dlscratch.autograd import Tensor
 from dlscratch.autograd.engine import Node, wrap
 from dlscratch.checks import GradientCheck, check_gradients
+from dlscratch.cli.doctor import gradcheck
 from dlscratch.config.build import Experiment, build
 from dlscratch.errors import GradientError
 from dlscratch.nn import LAYERS, Layer, Site
 from dlscratch.nn import functional as F
 from dlscratch.nn.layers.site import Shape
 
-CONFIGS = Path(__file__).parents[2] / "configs"
-SHIPPED = ("digits", "penguins", "penguin_mass")
+CONFIGS = ROOT / "configs"
 IMAGES = """\
 seed: {seed}
 data:
@@ -99,8 +102,8 @@ def verdicts(found: GradientCheck) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_the_configs_that_ship_are_right(name: str) -> None:
-    experiment = build(CONFIGS / f"{name}.yaml")
+def test_the_configs_that_ship_are_right(tmp_path: Path, name: str) -> None:
+    experiment = build(copy_shipped(tmp_path) / "configs" / f"{name}.yaml", in_a_tests_time(name))
     found = check_gradients(experiment)
     assert found.right, found
     assert found.where == ""
@@ -115,12 +118,11 @@ def test_the_configs_that_ship_are_right(name: str) -> None:
 
 def test_the_loss_and_the_gradient_are_those_of_the_first_step() -> None:
     """Beside `fit`, which computes them in float32."""
-    from dlscratch.checks.material import training_batches
     from dlscratch.training import fit
 
     found = check_gradients(build(CONFIGS / "digits.yaml"))
     experiment = build(CONFIGS / "digits.yaml")
-    batches = training_batches(experiment)
+    batches = experiment.training_batches()
     step = next(iter(fit(experiment.model, experiment.loss, experiment.optimizer, batches, epochs=1)))
     norm = sum(tensor.gradient**2 for tensor in found.tensors if tensor.name != "input") ** 0.5
     assert step.loss == pytest.approx(found.loss, rel=1e-5)  # type: ignore[union-attr]
@@ -244,6 +246,11 @@ def test_the_command_says_what_it_found(cli: Cli, tmp_path: Path) -> None:
     assert (document["right"], document["rows"]) == (True, 5)
     first = document["tensors"][0]
     assert (first["name"], first["shape"], first["directions"], first["verdict"]) == ("0.weight", [3, 4], 1, "right")
+
+
+def test_the_commands_defaults_are_those_of_the_function() -> None:
+    said, own = (signature(function).parameters for function in (gradcheck, check_gradients))
+    assert all(said[name].default == own[name].default for name in ("rows", "directions", "tolerance"))
 
 
 def test_the_command_names_a_wrong_gradient_of_a_users_own_layer(tmp_path: Path) -> None:

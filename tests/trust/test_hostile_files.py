@@ -7,6 +7,7 @@ import gzip
 import lzma
 import os
 import struct
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -120,6 +121,14 @@ def test_bombs_of_images_and_vectors() -> None:
     assert "refused as a decompression bomb" in refused(3, "vectors", "nearest", "v.glove.gz", "a")
 
 
+def test_a_packed_text_that_asks_for_gigabytes() -> None:
+    data = bytearray(lzma.compress(b"one two three\n" * 99))
+    size = 4 * (data[12] + 1)  # of the block's header, in which a byte tells the size of the dictionary
+    data[16] = 40
+    data[8 + size : 12 + size] = struct.pack("<I", zlib.crc32(data[12 : 8 + size]))
+    assert "takes more memory to unpack than there is" in refused(3, "word2vec", written("text.xz", data), "--plan")
+
+
 # Text
 
 
@@ -229,7 +238,8 @@ YAML = {
     "merges": "a: &a {x: 1}\n" + "".join(f"b{n}: &b{n} {{<<: [*a, *a]}}\n" for n in range(3000)),
     "a long number": "%YAML " + "9" * 5000 + ".1\n---\na: 1",
     "a far character": 'a: "\\UFFFFFFFF"',
-    "half a character": 'seed: "\\ud800"',
+    "a run's name that leads away": f"name: ../../x\n{TABLE}",
+    "half a character": TABLE.replace("data.csv", '"\\ud800"'),
     "many keys": "".join(f"k{n}: 1\n" for n in range(9000)),
     "many typing errors": "".join(f"optimizr{n}: 1\n" for n in range(9000)),
     "code": "seed: !!python/object/apply:os.system ['touch hacked']",

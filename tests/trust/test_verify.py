@@ -189,8 +189,9 @@ def test_a_flipped_byte_and_a_foreign_file(cli: Cli, folder: Path) -> None:
 
 
 def test_options_that_contradict_each_other(cli: Cli, folder: Path) -> None:
-    for options in (["--data-root", "."], ["--verify", "--plots", "plots"]):
-        assert cli("inspect", "run/best.npz", *options, cwd=folder).returncode == 2
+    for options, named in ((["--data-root", "."], "--verify"), (["--verify", "--plots", "plots"], "--plots")):
+        done = cli("inspect", "run/best.npz", *options, cwd=folder)
+        assert (done.returncode, named in done.stderr) == (2, True), done.stderr
 
 
 def test_findings_of_both_kinds(folder: Path) -> None:

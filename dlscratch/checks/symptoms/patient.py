@@ -11,7 +11,7 @@ import numpy as np
 
 from dlscratch.autograd import no_grad, wrap
 from dlscratch.backend import Array, generator
-from dlscratch.checks.material import fresh_model, training_batches
+from dlscratch.checks.material import fresh_model
 from dlscratch.config.build import Experiment
 from dlscratch.datasets import Batches
 from dlscratch.errors import DivergedError
@@ -167,7 +167,7 @@ class Patient:
         records = fit(
             model, self.experiment.loss,
             OPTIMIZERS[config.optimizer.kind](model.named_parameters(), **config.optimizer.options),
-            training_batches(self.experiment), epochs=options.epochs, schedule=schedule or None,
+            self.experiment.training_batches(), epochs=options.epochs, schedule=schedule or None,
             validation=[(self.x[:BATCH], self.y[:BATCH])], metrics=self.experiment.objective.metrics(),
             clip_norm=options.clip_norm, clip_value=options.clip_value, seed=self.seed,
         )  # fmt: skip
