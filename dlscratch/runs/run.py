@@ -186,6 +186,8 @@ class Run:
         """Bring best.npz, last.npz and metrics.jsonl up to date: in this order, so that the epochs that metrics.jsonl
         tells of are safe. The lines that it lacks when this is cut short are in last.npz, too.
         """
+        if self.idle:
+            return
         if self._best is not None:
             checkpoint.save(self.folder.best, *self._best)
             self._best = None

@@ -38,7 +38,8 @@ INSIDE = COLUMNS.index("inside ms")
 CAPTION = """\
 ms: on the clock, without the layers inside, whose own are told of as "inside". The times of threads that computed side
 by side are scaled to the clock's. MB: the arrays that ops gave (forward) and their rules (backward), without views.
-graph: the way back through it, and the sums there. gradients: their norm and clipping. batches: waiting for them."""
+graph: the way back through it, and the sums there. gradients: their norm and clipping. batches: waiting for them.
+other: the loop itself, and the program around it."""
 
 
 class Row(NamedTuple):

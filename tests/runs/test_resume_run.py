@@ -96,6 +96,15 @@ def test_a_finished_run_has_nothing_left(tmp_path: Path, whole: Path) -> None:
     assert_same(tmp_path / "run", whole)
 
 
+def test_resuming_a_finished_run_changes_no_file(tmp_path: Path) -> None:
+    config = project(tmp_path, CONFIG)
+    train(config, tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if not file.name.startswith(".")}
+    resumed(config, tmp_path / "run")
+    after = {file.name: file.read_bytes() for file in (tmp_path / "run").iterdir() if not file.name.startswith(".")}
+    assert after == before
+
+
 def test_the_runs_own_config_resumes_it(tmp_path: Path, whole: Path) -> None:
     config = project(tmp_path, CONFIG)
     train_until(Run.start(build(config), tmp_path / "run"), 8)
