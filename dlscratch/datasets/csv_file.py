@@ -83,8 +83,8 @@ class CsvFile:
                 yield rows
 
     def _plain(self, lines: str) -> PlainRows | None:
-        """Rows without quotes; None where most cells are odd ones."""
-        rows = plain_rows(lines, self.delimiter, len(self.header))
+        """Rows without quotes; None where most cells are odd ones, or a row is huge: it takes 20 times that memory."""
+        rows = plain_rows(lines, self.delimiter, len(self.header)) if len(lines) < 16 * BLOCK_CHARACTERS else None
         return None if rows is None or rows.odd.mean() > MOST_ODD else rows
 
     def _matrix(self, lines: str) -> Array | None:

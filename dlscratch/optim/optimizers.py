@@ -100,6 +100,7 @@ class Optimizer:
             for key, x in state.items()
             if key in own and (x.shape, x.dtype) != (own[key].shape, own[key].dtype)
         ]
+        problems += ["step: below 0"] if not problems and state["step"].min(initial=0) < 0 else []
         if problems:
             lines = "\n".join(f"  {problem}" for problem in problems)
             raise CheckpointError(f"the optimizer's state does not fit {type(self).__name__} of this model:\n{lines}")

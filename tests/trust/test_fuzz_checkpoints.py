@@ -162,7 +162,8 @@ def replaced(draw: st.DrawFn, arrays: dict[str, np.ndarray]) -> dict[str, np.nda
         name, action = draw(st.sampled_from(sorted(arrays))), draw(ACTIONS)
         array = arrays[name] if action == "add" or len(arrays) == 1 else arrays.pop(name)
         if action == "other":
-            arrays[name] = draw(st.sampled_from(OTHERS))(array)
+            with np.errstate(all="ignore"):
+                arrays[name] = draw(st.sampled_from(OTHERS))(array)
         elif action in ("add", "name"):
             arrays[draw(NAMES)] = array
     return arrays
