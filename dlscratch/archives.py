@@ -225,14 +225,11 @@ def _first_damage(file: IO[bytes]) -> str:
     while len(head := file.read(LOCAL_HEADER.size)) == LOCAL_HEADER.size and head.startswith(b"PK\3\4"):
         *_, method, _, _, checksum, packed, _, letters, more = LOCAL_HEADER.unpack(head)
         name, extra = file.read(letters).decode(errors="replace").removesuffix(".npy"), file.read(more)
-        packed = int.from_bytes(extra[12:20], "little") if packed == ZIP64 else packed
+        left = int.from_bytes(extra[12:20], "little") if packed == ZIP64 else packed
         found = 0
-        for start in range(0, packed, CHUNK):
-            piece = file.read(min(CHUNK, packed - start))
-            found = zlib.crc32(piece, found)
-            if not piece:
-                break
-        if found != checksum and method == zipfile.ZIP_STORED:
+        while left and (piece := file.read(min(CHUNK, left))):
+            found, left = zlib.crc32(piece, found), left - len(piece)
+        if left or (found != checksum and method == zipfile.ZIP_STORED):
             return f"in array {name!r}"
         where = f"behind array {name!r}"
     return where

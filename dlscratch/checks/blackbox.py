@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from dlscratch.errors import CheckpointError, DlscratchError
 from dlscratch.runs.blackbox import BlackBox
 from dlscratch.runs.folder import MACHINE, environment
+from dlscratch.runs.places import black_box_at
 from dlscratch.training.divergence import LOSS, Range, Story
 
 WILD_WEIGHT = 1e3  # no initialization comes near it, and no sound training
@@ -90,7 +92,11 @@ class Replay:
 
 
 def replay(path: str | os.PathLike[str]) -> Replay:
-    """Do the step of a black box once more. CheckpointError: the file is damaged, or something else."""
+    """Do the step of a black box, or of the one in a run's folder, once more.
+
+    CheckpointError: the file is damaged, or something else. UsageError: the run did not diverge.
+    """
+    path = black_box_at(Path(path))
     box = BlackBox.load(path)
     try:
         return Replay(os.fspath(path), box, box.rerun())

@@ -71,7 +71,9 @@ def compare(a: Path, b: Path) -> Comparison:
 
 
 def kind_of(path: Path) -> Kind:
-    """What lies at a path."""
+    """What lies at a path. UsageError: nothing, or nothing that can be compared."""
+    if not path.exists():
+        raise UsageError(f"{path}: no such file or folder")
     if path.is_dir():
         folder = RunFolder(path)
         if (path / SUMMARY).exists():
@@ -84,10 +86,20 @@ def kind_of(path: Path) -> Kind:
             raise UsageError(f"{path}: there is no run in this folder that has saved anything, and no vectors")
         return "word vectors"
     if path.suffix != ".npz":
-        return "word vectors"
+        return _vectors_kind(path)
     _, metadata = checkpoint.load_any(path)
     kind = "" if metadata is None else metadata.get("kind")
     return "model" if kind == "model" else "word vectors" if kind == "word2vec" else "arrays"
+
+
+def _vectors_kind(path: Path) -> Kind:
+    """Word vectors, if the ending is that of a format of theirs."""
+    try:
+        formats.format_of(path, reading=True)
+    except UsageError:
+        what = "is no model, run, set of seeds or word vectors; diff compares these"
+        raise UsageError(f"{path} {what}") from None
+    return "word vectors"
 
 
 @dataclass

@@ -14,7 +14,7 @@ from dlscratch.config.positions import read
 from dlscratch.datasets.sources import resolve
 from dlscratch.errors import CheckpointError, DataError, DlscratchError, UsageError
 from dlscratch.runs.folder import RunFolder, file_digest
-from dlscratch.runs.origin import origin
+from dlscratch.runs.origin import check_root, origin
 from dlscratch.runs.stored_config import leaves
 from dlscratch.word2vec.corpus import STDIN, Corpus
 
@@ -64,7 +64,9 @@ def verify(path: Path, data_root: Path | None = None) -> Integrity:
 
     The arrays are compared with what its metadata say, the file with run.json beside it, and the data files, found
     through config.yaml beside it or under `data_root`, with their fingerprints. CheckpointError: it cannot be read.
+    UsageError: there is no folder `data_root`.
     """
+    check_root(data_root)
     arrays, metadata = checkpoint.load_any(path)
     if metadata is None:
         raise CheckpointError(f"{path}: an .npz file, but not one of dlscratch: it holds no SHA-256 to compare with")
@@ -98,7 +100,7 @@ def _data(path: Path, metadata: Mapping[str, Any], data_root: Path | None) -> It
     try:
         if metadata.get("kind") == "model":
             for file in origin(path, metadata, data_root).data():
-                yield Checked("data", file.path, file.status, file.now)
+                yield Checked("data", file.path, file.status, file.now, file.why)
         elif metadata.get("kind") == "word2vec" and "corpus" in metadata:
             yield _text(path, metadata["corpus"], data_root)
     except UsageError as error:

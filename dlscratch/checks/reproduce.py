@@ -21,10 +21,12 @@ from dlscratch.checks.material import without_time_limit
 from dlscratch.checks.rows import Row, differing, first_epoch
 from dlscratch.config.positions import Document
 from dlscratch.config.schema import Config, check
-from dlscratch.errors import CheckpointError, ConfigError, UsageError
+from dlscratch.errors import CheckpointError, ConfigError, DivergedError, UsageError
 from dlscratch.runs import Run
 from dlscratch.runs.folder import MACHINE, RunFolder, environment
 from dlscratch.runs.origin import Origin, origin
+from dlscratch.runs.places import runs_inside
+from dlscratch.runs.trained import no_model
 from dlscratch.training import Epoch, Step
 
 VECTORS_AGAIN = "train the config of their run again (word2vec --config … -o again), and compare the two with diff"
@@ -53,6 +55,7 @@ class Verdict:
     changed: tuple[Change, ...]
     environment: tuple[Row, ...] | None
     notes: tuple[str, ...]
+    diverged: bool = False  # whether the next step diverged both times
 
     @property
     def identical(self) -> bool:
@@ -81,6 +84,7 @@ class Reproduction:
     changed: list[Change] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
+    diverged: bool = False
 
     @classmethod
     def of(cls, path: Path, data_root: Path | None = None) -> Reproduction:
@@ -101,15 +105,31 @@ class Reproduction:
         """Train up to the step of the last checkpoint; what is written goes into `folder`, which the caller removes."""
         document = Document(os.fspath(self.path), self.origin.config)
         run = Run.start(without_time_limit(document, self.config, self.origin.base), folder)
-        for record in run.train():
+        try:
+            yield from self._followed(run)
+        except DivergedError:
+            self.diverged = True
+        run.save()
+        self.lines = run.folder.read_metrics()
+
+    def _followed(self, run: Run) -> Iterator[Step | Epoch]:
+        """The records up to the last checkpoint; and one step more, which diverges again, of a run that diverged."""
+        records = run.train()
+        for record in records:
             self.step = record.step
             if isinstance(record, Step):
                 self._compare(run, record.step)
             yield record
             if record.step >= self.saved[-1].step and (isinstance(record, Epoch) or record.batch < record.batches):
                 break
-        run.save()
-        self.lines = run.folder.read_metrics()
+        if self._diverged_then:
+            next(records, None)
+
+    @property
+    def _diverged_then(self) -> bool:
+        """Whether the run diverged at the step after the last checkpoint."""
+        folder, last = self.origin.folder, self.saved[-1].facts
+        return folder is not None and "state" in last and folder.read_run().get("status") == "diverged"
 
     def _compare(self, run: Run, step: int) -> None:
         """Compare the weights with those of a checkpoint that was written after this step."""
@@ -135,6 +155,7 @@ class Reproduction:
             changed=tuple(self.changed),
             environment=tuple(differing(then, {name: now[name] for name in then})) if then else None,
             notes=tuple(_notes(facts, self.config)),
+            diverged=self.diverged and self._diverged_then,
         )
 
     def _lines_then(self) -> list[dict[str, Any]]:
@@ -153,6 +174,8 @@ class Reproduction:
         if self.changed:
             first = self.changed[0]
             return FirstDifference(f"the arrays after step {self.step}", first.place, first.a, first.b)
+        if self.diverged != self._diverged_then:
+            return FirstDifference(f"step {self.step + 1}", "diverged", self._diverged_then, self.diverged)
         return None
 
 
@@ -162,8 +185,8 @@ def _files(path: Path) -> list[Path]:
     folder = RunFolder(path)
     found = [file for file in (folder.best, folder.last) if file.exists()]
     if not found:
-        how = VECTORS_AGAIN if folder.vectors.exists() else "train first"
-        raise UsageError(f"{path}: there is no best.npz and no last.npz in this folder; {how}")
+        how = f"; {VECTORS_AGAIN if folder.vectors.exists() else 'train first'}"
+        raise UsageError(f"{path}: there is no best.npz and no last.npz in this folder{runs_inside(path) or how}")
     return found
 
 
@@ -172,7 +195,7 @@ def _read(path: Path) -> Saved:
     if facts.get("kind") == "word2vec":
         raise UsageError(f"{path}: holds word vectors; {VECTORS_AGAIN}")
     if facts.get("kind") != "model":
-        raise CheckpointError(f"{path}: expected a model, got {facts.get('kind', 'something else')}")
+        raise no_model(path, facts)
     try:
         step = facts["state"]["step"] if "state" in facts else facts["training"]["step"]
         return Saved(path, int(step), arrays, facts)

@@ -80,7 +80,8 @@ def show_reproduction(console: Console, found: Verdict) -> None:
     """The verdict on a second training, the first difference, and what is different about the machine."""
     what = f"{found.steps:,} steps, {found.epochs} epochs of metrics, {found.arrays} arrays ({found.numbers:,} numbers)"
     if found.difference is None:
-        console.answer(f"identical in every bit: {what}", style="bold")
+        more = "; the next step diverged, too" if found.diverged else ""
+        console.answer(f"identical in every bit: {what}{more}", style="bold")
     else:
         first = found.difference
         console.answer(f"different, first in {first.where}: {first.name}", style="bold")

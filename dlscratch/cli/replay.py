@@ -21,7 +21,7 @@ MOST_ROWS = 10
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The blackbox.npz that a run wrote when it diverged.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The blackbox.npz of a diverged run, or its folder.")],
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:

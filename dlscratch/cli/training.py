@@ -10,6 +10,7 @@ from dlscratch.cli.console import Console, number
 from dlscratch.cli.progress import training_view
 from dlscratch.cli.signals import Stop, whole
 from dlscratch.config.build import Experiment, build
+from dlscratch.errors import DivergedError
 from dlscratch.pictures.graph import model_graph
 from dlscratch.pictures.text import counted
 from dlscratch.runs import Run
@@ -61,6 +62,8 @@ def train_seeds(
 
     series = Seeds.of(config, overrides, out, count)
     series.check(resume=resume, force=force)
+    if force:
+        series.clear()
     results: dict[int, dict[str, Any]] = {}
     for seed in series.seeds:
         with _profiling(profile) as watch, whole() as stop:
@@ -68,7 +71,10 @@ def train_seeds(
             if not results:
                 describe_experiment(console, run.experiment)
             console.say(f"seed {seed}: {run.folder.path}", style="bold")
-            follow(console, run, stop)
+            try:
+                follow(console, run, stop)
+            except DivergedError as error:
+                raise series.diverged(seed, error) from None
             _end_profile(console, run, watch)
         results[seed] = run.finish()
     summary = series.summarize(results)

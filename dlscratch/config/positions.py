@@ -22,6 +22,7 @@ from dlscratch.config.nodes import FLOAT, Node, Place, SyntaxProblem, compose
 from dlscratch.errors import ConfigError
 
 MAX_BYTES = 1_000_000
+ZIP = b"PK\x03\x04"  # an .npz file's first bytes
 
 KeyPath = tuple[str | int, ...]
 Positions = dict[KeyPath, tuple["Position", "Position"]]
@@ -110,11 +111,22 @@ def read(path: str | Path) -> Document:
         else:
             with open(path, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise ConfigError([_no_config(path, "a run's folder") or f"{name}: cannot be read: {error.strerror}"]) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise ConfigError([f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}"]) from None
+    if data.startswith(ZIP):
+        what = "a model or another .npz file"
+        raise ConfigError([_no_config(Path(path).parent, what, name) or f"{name} is {what}, not a config"])
     if len(data) > MAX_BYTES:
         raise ConfigError([f"{name}: over {MAX_BYTES:,} bytes; a config is a short YAML file; is this the data?"])
     return parse(data, name)
+
+
+def _no_config(folder: str | Path, what: str, name: str = "") -> str:
+    """What to say of something in a run's folder, or of the folder; empty where no config.yaml lies in it."""
+    own = Path(folder) / "config.yaml"
+    return f"{name or folder} is {what}, not a config; its config is {own}" if own.is_file() else ""
 
 
 def parse(text: str | bytes, name: str = "<text>") -> Document:

@@ -12,6 +12,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,13 @@ class RunFolder:
         for name in ALL:
             (self.path / name).unlink(missing_ok=True)
         self.sweep()
+
+    def remove(self) -> None:
+        """Remove the run, and the folder unless something else lies in it."""
+        self.claim(force=True)
+        os.close(_LOCKS.pop(self.path.stat().st_ino))  # the next folder may get the same inode
+        with suppress(OSError):
+            self.path.rmdir()
 
     def sweep(self, *names: str) -> None:
         """Remove what a process left that was killed while it wrote one of the files, or one of these."""

@@ -27,6 +27,7 @@ class DataFile:
     path: str
     then: str | None
     now: str | None
+    tried: tuple[str, ...] = ()  # where else it was looked for
 
     @property
     def status(self) -> Status:
@@ -35,24 +36,38 @@ class DataFile:
             return "missing"
         return "added" if self.then is None else "ok" if self.then == self.now else "changed"
 
+    @property
+    def why(self) -> str:
+        """Where a missing file was looked for."""
+        return " nor ".join(["there is no such file", *self.tried]) if self.status == "missing" else ""
+
 
 @dataclass(frozen=True)
 class Origin:
     """The config that a model was trained with; its relative paths start at `base`. `digests` are of the data files;
-    `folder` is that of its run, if the model still lies there.
+    `folder` is that of its run, if the model still lies there; `root`, if named, also holds files by their names.
     """
 
     config: dict[str, Any]
     base: Path
     digests: tuple[str, ...]
     folder: RunFolder | None
+    root: Path | None = None
 
     def data(self) -> list[DataFile]:
         """The data files in the order in which they are read, compared with those of the training."""
         paths = list(dict.fromkeys(map(str, self._files())))
         now = [fingerprint([Path(path)])[path] if os.path.isfile(path) else None for path in paths]
         rows = zip_longest(map(os.path.realpath, paths), self.digests, now)
-        return [DataFile(path or "a file that the config does not name", *both) for path, *both in rows]
+        unnamed = "a file that the config does not name"
+        return [DataFile(path or unnamed, then, digest, self._tried(path)) for path, then, digest in rows]
+
+    def _tried(self, path: str | None) -> tuple[str, ...]:
+        """Where else a file was looked for: under the root with no more than its name."""
+        if self.root is None or path is None:
+            return ()
+        short = os.path.realpath(self.root / Path(path).name)
+        return () if short == path else (short,)
 
     def check_data(self) -> None:
         """DataError that names every file that is not the one of the training."""
@@ -72,6 +87,7 @@ def origin(path: Path, facts: Mapping[str, Any], data_root: Path | None = None) 
 
     Paths start at `data_root`, or at the folder of the run's config.yaml beside the model. UsageError: neither tells.
     """
+    check_root(data_root)
     try:
         config, digests = dict(facts["config"]), tuple(map(str, facts["training"]["data"]))
         own, why = _beside(path, config)
@@ -86,7 +102,13 @@ def origin(path: Path, facts: Mapping[str, Any], data_root: Path | None = None) 
             raise TypeError("a path is no text")
     except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: what it says of its training is damaged ({type(error).__name__})") from error
-    return Origin(config, base, digests, None if own is None else RunFolder(path.parent))
+    return Origin(config, base, digests, None if own is None else RunFolder(path.parent), data_root)
+
+
+def check_root(data_root: Path | None) -> None:
+    """UsageError if what a person named as the folder of the data files is none."""
+    if data_root is not None and not data_root.is_dir():
+        raise UsageError(f"--data-root {data_root}: there is no such folder")
 
 
 def _beside(path: Path, config: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -130,4 +152,4 @@ def _what(file: DataFile) -> str:
     then, now = (digest[:12] if digest else "none" for digest in (file.then, file.now))
     if file.status == "changed":
         return f"its SHA-256 was {then}… and is {now}…"
-    return {"missing": "there is no such file", "added": "it was not there then"}[file.status]
+    return file.why or "it was not there then"

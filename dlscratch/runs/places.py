@@ -15,7 +15,7 @@ def run_at(path: Path) -> RunFolder:
     """The run in a folder, or that which a file lies in. UsageError: there is none; it names those further down."""
     folder = RunFolder(path.parent if path.is_file() else path)
     if not folder.holds_a_run:
-        raise UsageError(f"{path}: there is no run in this folder{_runs_inside(path)}")
+        raise UsageError(f"{path}: there is no run in this folder{runs_inside(path)}")
     return folder
 
 
@@ -28,6 +28,16 @@ def model_at(path: Path) -> Path:
     if found is None:
         raise UsageError(f"{path}: there is no {folder.best.name} in it: {unfinished(folder)}")
     return found
+
+
+def black_box_at(path: Path) -> Path:
+    """The file itself; of a folder the black box of its run. UsageError where it has none."""
+    if not path.is_dir():
+        return path
+    folder = run_at(path)
+    if not folder.black_box.exists():
+        raise UsageError(f"{path}: there is no {folder.black_box.name} in it: the run did not diverge")
+    return folder.black_box
 
 
 def vectors_at(path: Path) -> Path:
@@ -53,7 +63,8 @@ def unfinished(folder: RunFolder) -> str:
     return f"diverged before an epoch had ended: {facts.get('error')}" if diverged else "no epoch has ended yet"
 
 
-def _runs_inside(path: Path) -> str:
+def runs_inside(path: Path) -> str:
+    """`; there are A, B`: the runs in the folders of a folder; empty where there are none."""
     if not path.is_dir():
         return ""
     found = sorted(str(each) for each in path.iterdir() if each.is_dir() and RunFolder(each).holds_a_run)

@@ -22,7 +22,7 @@ from typing import Any
 from dlscratch.config.build import assemble
 from dlscratch.config.positions import Document
 from dlscratch.config.schema import Config, base_of, effective, load
-from dlscratch.errors import CheckpointError, UsageError
+from dlscratch.errors import CheckpointError, DivergedError, UsageError
 from dlscratch.runs.folder import RunFolder, environment, write_json
 from dlscratch.runs.run import Run
 from dlscratch.runs.stored_config import rebased
@@ -53,6 +53,11 @@ class Seeds:
         """The folder of one run."""
         return self.folder / f"seed-{seed}"
 
+    def others(self) -> list[int]:
+        """The other seeds of which runs lie in the folder."""
+        names = (path.name.removeprefix("seed-") for path in self.folder.glob("seed-*") if RunFolder(path).holds_a_run)
+        return sorted({int(name) for name in names if name.isdecimal()} - {*self.seeds})
+
     def check(self, *, resume: bool, force: bool) -> None:
         """UsageError, before anything is trained, if the folders hold what must not be replaced, or nothing to resume.
 
@@ -63,8 +68,23 @@ class Seeds:
         folders = [RunFolder(self.place(seed)) for seed in self.seeds]
         if resume and not any(folder.holds_a_run for folder in folders):
             raise UsageError(f"{self.folder}: there is nothing to resume; start the runs without --resume")
-        for folder in folders:
+        others = self.others()
+        if others and not force:
+            advice = "raise --seeds, replace all of them (--force), or choose another folder (--out)"
+            raise UsageError(f"{self.folder} also holds the runs of {_seeds(others)}; {advice}")
+        for folder in (*folders, *(RunFolder(self.place(seed)) for seed in others)):
             folder.check(force=force or resume)
+
+    def clear(self) -> None:
+        """Remove the runs of other seeds, and the summary of what is about to be replaced."""
+        for seed in self.others():
+            RunFolder(self.place(seed)).remove()
+        (self.folder / SUMMARY).unlink(missing_ok=True)
+
+    def diverged(self, seed: int, error: DivergedError) -> DivergedError:
+        """The error with the seed that it befell, and those that are not trained for it."""
+        left = [other for other in self.seeds if other > seed]
+        return DivergedError(f"seed {seed} diverged: {error}" + (f"; not trained: {_seeds(left)}" if left else ""))
 
     def run(self, seed: int, *, resume: bool = False, force: bool = False) -> Run:
         """The run of a seed, new or to be gone on with."""
@@ -92,6 +112,10 @@ class Seeds:
     def _facts(self, seed: int, result: Mapping[str, Any]) -> dict[str, Any]:
         lengths = {key: result[key] for key in ("epochs", "best_epoch")}
         return {"seed": seed, "folder": self.place(seed).name, **lengths}
+
+
+def _seeds(seeds: list[int]) -> str:
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:

@@ -35,6 +35,7 @@ from dlscratch.training import evaluate
 from dlscratch.training.objective import Objective
 
 BATCH = 256  # rows at a time where nothing is trained
+OPENED_WITH = {"black box": "replay", "word2vec": "vectors"}  # commands for what is no model
 
 Columns = Mapping[str, Sequence[Any] | Array]
 Source = Table | Arrays | Array | Columns | str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -109,7 +110,7 @@ class TrainedModel:
     ) -> TrainedModel:
         """The model in the arrays and metadata of a checkpoint."""
         if metadata.get("kind") != "model":
-            raise CheckpointError(f"{path}: expected a model, got {metadata.get('kind', 'something else')}")
+            raise no_model(path, metadata)
         try:
             check_model(metadata)
             weights = {name: array for name, array in arrays.items() if "/" not in name}
@@ -201,6 +202,13 @@ class TrainedModel:
             return _table(data)
         paths = [data] if isinstance(data, str | os.PathLike) else list(data)
         return read_like(self.reader, [str(path) for path in paths], self.preprocessor, with_target)
+
+
+def no_model(path: str | os.PathLike[str], metadata: Mapping[str, Any]) -> CheckpointError:
+    """What to raise where a checkpoint is not of a model; it names the command that opens such a file."""
+    kind = str(metadata.get("kind", "something else"))
+    how = f"; open it with `dlscratch {OPENED_WITH[kind]}`" if kind in OPENED_WITH else ""
+    return CheckpointError(f"{path}: expected a model, got {kind}{how}")
 
 
 def _network(architecture: list[Any], shape: tuple[int, ...], weights: Mapping[str, Array]) -> Sequential:

@@ -61,6 +61,10 @@ def test_a_run_is_found_by_its_folder_and_by_its_files(
     [
         (["report", "runs"], 2, "runs: there is no run in this folder; there are runs/damaged, runs/diverged"),
         (["inspect", "runs"], 2, "runs: there is no run in this folder; there are runs/damaged, runs/diverged"),
+        (["reproduce", "runs"], 2, "no last.npz in this folder; there are runs/damaged, runs/diverged"),
+        (["replay", "runs/good"], 2, "runs/good: there is no blackbox.npz in it: the run did not diverge"),
+        (["train", "runs/good"], 2, "runs/good is a run's folder, not a config; its config is runs/good/config.yaml"),
+        (["check", "runs/good/best.npz"], 2, "best.npz is a model or another .npz file, not a config; its config is"),
         (["plot", "flowers.csv"], 2, "flowers.csv: there is no run in this folder"),
         (["plot", "runs/diverged"], 2, "runs/diverged: diverged before an epoch had ended: step 3: the loss is nan"),
         (["report", "runs/diverged"], 2, "in it: diverged before an epoch had ended: step 3: the loss is nan"),

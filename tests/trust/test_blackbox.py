@@ -52,6 +52,7 @@ def test_the_command_line_keeps_the_step_and_does_it_again(cli: Cli, tmp_path: P
     assert "the first: output of <" in again.stdout
     assert "to do: " in again.stdout
     assert again.stdout.splitlines()[-1] == "reproduced, with the same numbers"
+    assert cli("replay", "a run", cwd=alone.parent).stdout == again.stdout  # by its folder
     as_json = cli(*shlex.split(command)[1:], "--json", cwd=alone.parent)
     document = json.loads(as_json.stdout)
     assert (as_json.returncode, document["reproduced"], document["same"]) == (4, True, True)

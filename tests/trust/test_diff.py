@@ -169,6 +169,15 @@ def test_two_kinds_and_nothing_at_all(folder: Path, words: Path, tmp_path: Path)
         diff(tmp_path, tmp_path)
 
 
+def test_what_is_nothing_of_the_kind(cli: Cli, folder: Path) -> None:
+    for name in ("nope", "nope.npz"):
+        done = cli("diff", "a", name, cwd=folder)
+        assert (done.returncode, done.stderr) == (2, f"error: {name}: no such file or folder\n")
+    done = cli("diff", "a/config.yaml", "a", cwd=folder)
+    what = "is no model, run, set of seeds or word vectors; diff compares these"
+    assert (done.returncode, done.stderr) == (2, f"error: a/config.yaml {what}\n")
+
+
 def test_any_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(3.0), name=np.array(["ab", "c"]), b=np.array([b"q"]))
     np.savez(tmp_path / "b.npz", x=np.arange(3), name=np.array(["ab", "d"]), b=np.array([b"r"]))

@@ -153,6 +153,32 @@ def test_data_are_found_beside_the_run_or_under_a_root(cli: Cli, folder: Path) -
     assert "the environment of the training is not known" in done.stdout
 
 
+def test_a_root_that_is_none_and_all_places_that_were_tried(cli: Cli, folder: Path) -> None:
+    for command in (["reproduce", "run"], ["inspect", "run", "--verify"]):
+        done = cli(*command, "--data-root", "nowhere", cwd=folder)
+        assert (done.returncode, done.stderr) == (2, "error: --data-root nowhere: there is no such folder\n")
+    (folder / "root").mkdir()
+    for name in ("best.npz", "last.npz"):
+        rewrite(folder / "run" / name, lambda _, facts: facts["config"]["data"]["csv"].update(path="deep/flowers.csv"))
+    root = (folder / "root").resolve()
+    with pytest.raises(DataError) as caught:
+        Reproduction.of(folder / "run", folder / "root")
+    assert f"{root}/deep/flowers.csv: there is no such file nor {root}/flowers.csv" in str(caught.value)
+
+
+def test_a_run_that_diverged_diverges_again(cli: Cli, folder: Path) -> None:
+    wild = ["--set", "optimizer={sgd: {lr: 1e18}}", "--set", "training.epochs=9"]
+    assert cli("train", "flowers.yaml", "--out", "wild", "-q", *wild, cwd=folder).returncode == 4
+    done = cli("reproduce", "wild", cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].endswith("; the next step diverged, too")
+    (folder / "run" / "run.json").write_text('{"status": "diverged"}')  # which it did not
+    (folder / "run" / "metrics.jsonl").unlink()
+    found = reproduced(folder / "run")
+    assert found.difference is not None
+    assert (found.difference.where, found.difference.name) == ("step 16", "diverged")
+
+
 def test_other_data_are_refused_and_named(cli: Cli, folder: Path) -> None:
     (folder / "flowers.csv").write_text(flowers(seed=5))
     done = cli("reproduce", "run", cwd=folder)
@@ -181,7 +207,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, folder: Path) -> None:
         with pytest.raises(UsageError, match=r"word2vec --config … -o again"):
             Reproduction.of(path)
     checkpoint.save(tmp_path / "x.npz", {}, {"kind": "black box"})
-    with pytest.raises(CheckpointError, match="expected a model, got black box"):
+    with pytest.raises(CheckpointError, match="expected a model, got black box; open it with `dlscratch replay`"):
         Reproduction.of(tmp_path / "x.npz")
 
 

@@ -114,6 +114,28 @@ def test_what_is_there_is_not_replaced(cli: Cli, folder: Path, tmp_path: Path) -
     assert (folder / "many" / "seed-4" / "best.npz").read_bytes() == before
 
 
+def test_seeds_that_a_summary_would_leave_out(cli: Cli, tmp_path: Path) -> None:
+    project(tmp_path)
+    train_ = ["train", "flowers.yaml", "-q", "--out", "x", "--set", "training.epochs=1", "--seeds"]
+    assert cli(*train_, "4", cwd=tmp_path).returncode == 0
+    (tmp_path / "x" / "seed-4" / "notes.txt").write_text("mine")
+    for more in ([], ["--resume"]):
+        done = cli(*train_, "2", *more, cwd=tmp_path)
+        assert (done.returncode, "x also holds the runs of seeds 3, 4; raise --seeds" in done.stderr) == (2, True)
+    assert cli(*train_, "2", "--force", cwd=tmp_path).returncode == 0
+    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["seed-1", "seed-2", "seed-4", "summary.json"]
+    assert [path.name for path in (tmp_path / "x" / "seed-4").iterdir()] == ["notes.txt"]
+
+
+def test_a_seed_that_diverges_is_named(cli: Cli, tmp_path: Path) -> None:
+    project(tmp_path)
+    wild = ["--set", "optimizer={sgd: {lr: 1e18}}", "--set", "training.epochs=9"]
+    done = cli("train", "flowers.yaml", "-q", "--seeds", "3", "--out", "x", *wild, cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr.startswith("error: seed 1 diverged: ")
+    assert done.stderr.endswith("; not trained: seeds 2, 3\n")
+
+
 def test_diff_tells_noise_from_a_difference(cli: Cli, folder: Path) -> None:
     same = cli("diff", "many", "many", cwd=folder)
     assert (same.returncode, same.stdout.splitlines()[-1]) == (0, "no more than noise")
