@@ -181,7 +181,7 @@ def test_times_of_threads_that_compute_side_by_side_are_scaled_to_the_clock():
     seconds = {row.name: row.seconds for row in profile.rows()}
     assert sum(seconds.values()) == pytest.approx(profile.seconds)
     assert profile.seconds < 1.1 * wall
-    assert seconds["long"] / seconds["short"] == pytest.approx(SPENT["long"] / SPENT["short"], rel=0.2)
+    assert seconds["long"] / seconds["short"] == pytest.approx(SPENT["long"] / SPENT["short"], rel=0.6)
 
 
 def test_a_loop_of_ones_own():
