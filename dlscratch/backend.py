@@ -19,7 +19,7 @@ import threadpoolctl
 
 Array = npt.NDArray[Any]
 
-MALLOPT = {-1: 2**30, -3: 2**30}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h: a gigabyte
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of malloc.h
 DEFAULT_DTYPE = np.dtype(np.float32)
 
 
@@ -97,8 +97,8 @@ def keep_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
-        for option, limit in MALLOPT.items():
-            mallopt(option, limit)
+        mallopt(TRIM_THRESHOLD, 2**30)
+        mallopt(MMAP_THRESHOLD, 2**30) or mallopt(MMAP_THRESHOLD, 2**25)  # the most that some versions take
 
 
 _scratch = threading.local()

@@ -42,7 +42,10 @@ def description() -> str:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Inside, BLAS computes on one thread; this costs a microsecond, threadpoolctl's own context a hundred."""
+    """Inside, BLAS computes on one thread; this costs a microsecond, threadpoolctl's own context a hundred.
+
+    It holds for the whole process: of two threads that enter and leave on their own, one may end it for both.
+    """
     found = library()
     before = found.num_threads if found is not None else 1
     if before == 1:

@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlscratch.autograd import Node, Tensor, engine
+from dlscratch.autograd import Node, Tensor, engine, sharding
 from dlscratch.autograd.engine import Rule
 from dlscratch.backend import Array
 from dlscratch.crew import Job, side_by_side
 from dlscratch.errors import UsageError
-from dlscratch.nn import Layer, sharding
+from dlscratch.nn import Layer
 from dlscratch.training import loop
 from dlscratch.training.loop import TrainingBatches, _Run
 from dlscratch.training.metrics import evaluate

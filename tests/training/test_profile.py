@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from dlscratch import datasets
-from dlscratch.autograd import OPS, Node, Tensor, engine, op
+from dlscratch.autograd import OPS, Node, Tensor, engine, op, sharding
 from dlscratch.backend import limit_threads
 from dlscratch.crew import side_by_side
 from dlscratch.errors import UsageError
-from dlscratch.nn import CrossEntropyLoss, Flatten, Layer, Linear, ReLU, Residual, Sequential, sharding
+from dlscratch.nn import CrossEntropyLoss, Flatten, Layer, Linear, ReLU, Residual, Sequential
 from dlscratch.optim import SGD
 from dlscratch.training import Epoch, fit, loop, timed_as
 from dlscratch.training.profile import CAPTION, COLUMNS, Profile, _timed_side_by_side

@@ -19,7 +19,7 @@ from dlscratch.blas import one_thread
 
 Pair = int | tuple[int, int]
 Padding = Pair | Literal["same"]
-CACHED = 2**19  # numbers in the columns of one part of the images: half a megabyte of float32
+CACHED = 2**19  # numbers in the columns of one part of the images: 2 MiB of float32
 LONG = 16  # channels times kernel width from which on a product is long enough for one row of the kernel
 
 
@@ -87,8 +87,8 @@ class Geometry(NamedTuple):
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """The places that columns are made for: of dense windows all in the padded image, even where one hangs over."""
-        margins = zip((height, width), self.before, self.after, strict=True)
-        return tuple(sum(each) for each in margins) if self.dense else self.output(height, width)  # type: ignore[return-value]
+        (top, left), (bottom, right) = self.before, self.after
+        return (top + height + bottom, left + width + right) if self.dense else self.output(height, width)
 
     def columns(self, x: Array, groups: int) -> list[Array]:
         """im2col: images (n, C, H, W) to (groups, C/groups · kh · kw, n · places of the grid), in one part or more.

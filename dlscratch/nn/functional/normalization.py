@@ -51,35 +51,33 @@ def batch_norm(
         seen.update(mean=mean, var=var)
     scale = 1 / np.sqrt(var + eps)
     gain = scale if weight is None else scale * weight
-    m, a, b = _column(mean, x), _column(gain, x), None if bias is None else _column(bias, x)
     y = np.empty_like(x, dtype=np.result_type(x, gain))
-    sums = _Sums(x, m)
-
-    def normalize(part: slice) -> None:
-        d = np.subtract(x[part], m, out=y[part])
-        d *= a
-        if b is not None:
-            d += b
+    _each_block(functools.partial(_line, x, mean, gain, bias, y), x)
+    sums = _Sums(x, mean)
 
     def dx(g: Array) -> Any:
         if not own:
-            return g * a
+            return g * _column(gain, x)
         total, products = sums.of(g)
-        slope, shift = _column(-products / n * scale * scale, x), _column(-total / n, x)
-        dx = np.empty_like(g)
+        slope, shift, d = -products / n * scale * scale, -total / n, np.empty_like(g)
 
-        def differentiate(part: slice) -> None:
-            d = np.subtract(x[part], m, out=dx[part])
-            d *= slope
-            d += shift
-            d += g[part]
-            d *= a
+        def block(part: slice) -> None:
+            _line(x, mean, slope, shift, d, part)
+            d[part] += g[part]
+            d[part] *= _column(gain, x)
 
-        _side_by_side(differentiate, x)
-        return dx
+        _each_block(block, x)
+        return d
 
-    _side_by_side(normalize, x)
     return y, dx, lambda g: sums.of(g)[1] * scale, lambda g: sums.of(g)[0]
+
+
+def _line(x: Array, mean: Array, slope: Array, shift: Array | None, out: Array, part: slice) -> None:
+    """out ← (x − mean) · slope + shift for some of the examples, with a mean, slope and shift for each channel."""
+    d = np.subtract(x[part], _column(mean, x), out=out[part])
+    d *= _column(slope, x)
+    if shift is not None:
+        d += _column(shift, x)
 
 
 def _moments(x: Array) -> tuple[Array, Array]:
@@ -91,7 +89,7 @@ def _moments(x: Array) -> tuple[Array, Array]:
         d = x[part] - _column(mean, x)
         return n, mean, per_channel(d, d)
 
-    parts = _side_by_side(moments, x)
+    parts = _each_block(moments, x)
     n = sum(count for count, _, _ in parts)
     mean = sum(count * each for count, each, _ in parts) / n
     return mean, sum(squares + count * (each - mean) ** 2 for count, each, squares in parts) / n
@@ -106,18 +104,18 @@ class _Sums:
 
     def of(self, g: Array) -> tuple[Array, Array]:
         if self.last is None or self.last[0]() is not g:
-            total, products = zip(*_side_by_side(functools.partial(self._block, g), self.x), strict=True)
+            total, products = zip(*_each_block(functools.partial(self._block, g), self.x), strict=True)
             self.last = weakref.ref(g), (sum(total), sum(products))
         return self.last[1]
 
     def _block(self, g: Array, part: slice) -> tuple[Array, Array]:
-        return per_channel(g[part]), per_channel(g[part], self.x[part] - self.mean)
+        return per_channel(g[part]), per_channel(g[part], self.x[part] - _column(self.mean, self.x))
 
 
-def _side_by_side(function: Callable[[slice], Any], x: Array) -> list[Any]:
+def _each_block(function: Callable[[slice], Any], x: Array) -> list[Any]:
     """What the function gives for each block of examples of x, so small that they stay in the cache, in their order."""
     step = max(1, BLOCK // max(1, x[:1].size))
-    parts = [slice(start, start + step) for start in range(0, len(x), step)]
+    parts = [slice(start, start + step) for start in range(0, max(len(x), 1), step)]
     results: list[Any] = [None] * len(parts)
 
     def job(index: int) -> None:

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from dlscratch import backend, nn, optim
-from dlscratch.autograd import Tensor, no_grad
+from dlscratch.autograd import Tensor, no_grad, sharding
 from dlscratch.crew import side_by_side
-from dlscratch.nn import sharding
 
 CONV = {"kernel_size": 3, "padding": 1}
 NETWORK = [

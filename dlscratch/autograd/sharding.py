@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dlscratch.autograd import Tensor
-from dlscratch.autograd.engine import Node, Rule, _backward_pass, _recording, wrap
+from dlscratch.autograd.engine import Node, Rule, Tensor, _backward_pass, _recording, wrap
 from dlscratch.backend import Array
 from dlscratch.crew import side_by_side
 
@@ -51,8 +50,8 @@ class _Work:
 
     def __init__(self, function: Callable[..., Tensor], inputs: Sequence[Tensor], shards: Sequence[slice]) -> None:
         self.function, self.inputs, self.shards = function, inputs, shards
-        self.graphs: list[tuple[list[Tensor], Tensor]] = [None] * len(shards)  # type: ignore[list-item]
-        self.value: Array = None  # type: ignore[assignment]
+        self.graphs: dict[int, tuple[list[Tensor], Tensor]] = {}  # of each shard: its inputs and its result
+        self.value = np.empty(0)
         self.waiting: dict[int, Array] = {}  # gradients that nobody has asked for yet
         self._first = threading.Lock()
         side_by_side([functools.partial(self._forward, lane) for lane in self._lanes()])
@@ -67,13 +66,15 @@ class _Work:
             leaves = [wrap(x._array[shard]) for x in self.inputs]
             for leaf, x in zip(leaves, self.inputs, strict=True):
                 leaf.requires_grad = x.requires_grad
-            result = self.function(*leaves)
-            with self._first:
-                if self.value is None:
-                    shape = (self.shards[-1].stop, *result.shape[1:])
-                    self.value = np.empty_like(result._array, shape=shape)
-            self.value[shard] = result._array
-            self.graphs[index] = leaves, result
+            self.graphs[index] = leaves, self.function(*leaves)
+            self._place(shard, self.graphs[index][1]._array)
+
+    def _place(self, shard: slice, result: Array) -> None:
+        """Write one shard's result into that of the batch, which the first to come makes room for."""
+        with self._first:
+            if not self.value.size:
+                self.value = np.empty_like(result, shape=(self.shards[-1].stop, *result.shape[1:]))
+        self.value[shard] = result
 
     def gradient(self, operand: Tensor, g: Array) -> Array:
         """The rule of an operand: the first that is asked computes the gradients of all."""
@@ -82,21 +83,22 @@ class _Work:
         return self.waiting.pop(id(operand))
 
     def _backward(self, g: Array) -> None:
-        wanted = [x for x in self.inputs if x.requires_grad]
-        self.waiting = {id(x): np.empty_like(x._array) for x in wanted}
+        found = {id(x): np.empty_like(x._array) for x in self.inputs if x.requires_grad}
         lanes = self._lanes()
         totals: list[dict[int, Array]] = [{} for _ in lanes]
         jobs = zip(lanes, totals, strict=True)
-        side_by_side([functools.partial(self._backward_lane, lane, total, g) for lane, total in jobs])
+        side_by_side([functools.partial(self._backward_lane, lane, g, found, total) for lane, total in jobs])
         for total in totals:
             for key, part in total.items():
-                self.waiting[key] = self.waiting[key] + part if key in self.waiting else part
+                found[key] = found[key] + part if key in found else part
+        self.waiting = found
 
-    def _backward_lane(self, lane: range, totals: dict[int, Array], g: Array) -> None:
+    def _backward_lane(self, lane: range, g: Array, found: dict[int, Array], totals: dict[int, Array]) -> None:
+        """The gradients of the inputs go to their place in `found`, those of the parameters are added up in `totals`."""
         for index in lane:
             shard, (leaves, result) = self.shards[index], self.graphs[index]
             pairs = zip(leaves, self.inputs, strict=True)
-            places = {id(leaf): self.waiting[id(x)][shard] for leaf, x in pairs if x.requires_grad}
+            places = {id(leaf): found[id(x)][shard] for leaf, x in pairs if x.requires_grad}
             assert result._node is not None
             for leaf, part in _backward_pass(result._node, g[shard]):
                 if id(leaf) in places:
@@ -105,4 +107,3 @@ class _Work:
                     totals[id(leaf)] += part
                 else:
                     totals[id(leaf)] = part
-
