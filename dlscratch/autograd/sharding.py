@@ -94,7 +94,7 @@ class _Work:
         self.waiting = found
 
     def _backward_lane(self, lane: range, g: Array, found: dict[int, Array], totals: dict[int, Array]) -> None:
-        """The gradients of the inputs go to their place in `found`, those of the parameters are added up in `totals`."""
+        """The inputs' gradients go to their places in `found`, those of parameters are added up in `totals`."""
         for index in lane:
             shard, (leaves, result) = self.shards[index], self.graphs[index]
             pairs = zip(leaves, self.inputs, strict=True)

@@ -13,11 +13,11 @@ import numpy as np
 from annotated_doc import Doc
 
 from dlscratch.autograd import Tensor
+from dlscratch.autograd.sharding import in_shards, shards_of
 from dlscratch.errors import UsageError, did_you_mean
 from dlscratch.nn.layers.base import Layer
 from dlscratch.nn.layers.images import Conv2d
 from dlscratch.nn.layers.site import Shape, Site, text
-from dlscratch.autograd.sharding import in_shards, shards_of
 
 LEAST_SHARED = 4_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
 
