@@ -116,6 +116,12 @@ def scratch(name: str, shape: tuple[int, ...], like: Array) -> Array:
     return kept[key][:size].reshape(shape)
 
 
+def strided(array: Array, shape: tuple[int, ...], steps: tuple[int, ...]) -> Array:
+    """The view of flat memory whose axes take so many elements a step: places may be seen more than once."""
+    strides = tuple(step * array.itemsize for step in steps)
+    return array_module(array).lib.stride_tricks.as_strided(array, shape, strides)  # type: ignore[no-any-return]
+
+
 def read_only(array: Array) -> Array:
     """A view that refuses to be written through (CuPy has no such views: there it is the array itself)."""
     view = array.view()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,6 +94,28 @@ def side_by_side(jobs: Sequence[Job]) -> None:
         else:
             for job in jobs:
                 job()
+
+
+def even_parts(examples: int, numbers: int, most: int, least: int) -> list[slice]:
+    """Even parts of a batch, two by two, with about `most` numbers each; `numbers` is how many an example has.
+
+    A batch with no more than `least` stays whole: to wake a thread would take longer than its share of the work.
+    """
+    pairs = -(-examples * numbers // (2 * most))
+    count = min(2 * pairs, examples) if examples * numbers > least else min(1, examples)
+    ends = [examples * i // max(count, 1) for i in range(count + 1)]
+    return [slice(*pair) for pair in itertools.pairwise(ends)]
+
+
+def each_part(function: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
+    """What the function gives for each part, in their order; the parts are computed side by side."""
+    results: list[Any] = [None] * len(parts)
+
+    def job(index: int) -> None:
+        results[index] = function(parts[index])
+
+    side_by_side([functools.partial(job, index) for index in range(len(parts))])
+    return results
 
 
 def _share_out(jobs: Sequence[Job], crew: Crew) -> None:

@@ -17,18 +17,15 @@ import numpy as np
 
 from dlscratch.autograd.engine import Node, Rule, Tensor, _backward_pass, _recording, wrap
 from dlscratch.backend import Array
-from dlscratch.crew import side_by_side
+from dlscratch.crew import even_parts, side_by_side
 
-CACHED = 2**20  # numbers that go into a shard's widest layer and come out: 4 MiB of float32, for threads to wait rarely
+CACHED = 2**21  # numbers that go into a shard's widest layer and come out; in smaller ones threads hinder each other
 LANES = 8  # stretches of shards that each sum up gradients of their own
 
 
 def shards_of(examples: int, numbers: int) -> list[slice]:
-    """Even parts of a batch, two by two, where `numbers` of each example should be in the cache together."""
-    pairs = -(-examples * numbers // (2 * CACHED))
-    count = min(2 * pairs, examples) if examples * numbers > CACHED // 2 else 1
-    ends = [examples * i // count for i in range(count + 1)]
-    return [slice(*pair) for pair in itertools.pairwise(ends)]
+    """Even parts of a batch, where `numbers` of each example should be in the cache together."""
+    return even_parts(examples, numbers, CACHED, CACHED // 2)
 
 
 def in_shards(

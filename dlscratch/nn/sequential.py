@@ -81,11 +81,13 @@ class Sequential(Layer):
                 raise UsageError(f"layers {first[id(layer)]} and {path} are one and the same {layer!r}; make two")
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
+        """Layer after layer; of images, those that treat each one apart run in shards, side by side."""
         if x.ndim < 4:
             return _in_turn(self.layers, training, rng, x)
         for apart, group in itertools.groupby(self.layers, key=lambda layer: layer.apart):
             layers = list(group)
-            shards = shards_of(len(x._array), _widest(layers)) if apart and x.ndim > 3 else []
+            numbers, left = _widest(layers), math.prod(layers[-1].output_shape or ())
+            shards = shards_of(len(x._array), numbers) if apart and x.ndim > 3 and 4 * left <= numbers else []
             if len(shards) > 1:
                 parameters = [p for layer in layers for p in layer.weights.values()]
                 x = in_shards(functools.partial(_in_turn, layers, training, rng), [x], parameters, shards)
@@ -151,9 +153,7 @@ class Residual(Sequential):
         return output
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
-        y = super().forward(x, training, rng)
-        shards = shards_of(len(x._array), 2 * math.prod(x.shape[1:])) if x.ndim > 3 else []
-        return in_shards(Tensor.__add__, [y, x], [], shards) if len(shards) > 1 else y + x
+        return super().forward(x, training, rng) + x
 
 
 def _in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dlscratch.autograd import Tensor
-from dlscratch.nn.functional.convolution import Geometry
+from dlscratch.nn.functional.windows import Geometry
 from dlscratch.nn.layers.base import Layer
 from dlscratch.nn.layers.images import Conv2d, Pooling
 from dlscratch.nn.layers.site import Shape, Site
@@ -36,7 +36,7 @@ def memory() -> int:
     return min(limits)
 
 
-class _Counted(Exception):  # noqa: N818
+class _Counted(Exception):  # noqa: N818  it is no error
     """The way out of a layer's `create`."""
 
 

@@ -13,6 +13,7 @@ import pytest
 from dlscratch import backend, nn, optim
 from dlscratch.autograd import Tensor, no_grad, sharding
 from dlscratch.crew import side_by_side
+from dlscratch.nn.functional import convolution, normalization
 
 CONV = {"kernel_size": 3, "padding": 1}
 NETWORK = [
@@ -58,6 +59,8 @@ def test_the_shards_of_a_batch_are_even_and_follow_each_other(monkeypatch):
 @pytest.mark.parametrize("threads", [2, 3, 8])
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch, threads):
     monkeypatch.setattr(sharding, "CACHED", 300)
+    monkeypatch.setattr(convolution, "SHARED", 0)
+    monkeypatch.setattr(normalization, "SHARED", 0)
     with backend.limit_threads(1):
         one = gradients(40, "float32")
     for _ in range(3):

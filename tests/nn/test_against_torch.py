@@ -83,7 +83,7 @@ def test_conv2d(case, dtype):
 
 
 def test_conv2d_in_many_shards_is_the_same(monkeypatch):
-    monkeypatch.setattr("dlscratch.nn.functional.convolution.CACHED", 1)
+    monkeypatch.setattr("dlscratch.nn.functional.convolution.TOGETHER", 1)
     options = options_of("convolutions", "conv_all")
     compare("conv_all", lambda x, w, b: F.conv2d(x, w, b, **options), "x", "weight", "bias")
 

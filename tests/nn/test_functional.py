@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dlscratch.autograd import Tensor, gradcheck
 from dlscratch.errors import ShapeError
 from dlscratch.nn import functional as F
+from dlscratch.nn.functional import convolution
 from dlscratch.nn.functional.special import normal_cdf
 
 X = np.linspace(-38, 38, 4001)
@@ -51,19 +52,29 @@ def test_embedding_gradients_add_up(indices, size):
     np.testing.assert_array_equal(weight.grad, expected)
 
 
+@pytest.mark.parametrize("small", [convolution.SMALL, 100])
 @given(st.data())
-def test_any_convolution_is_the_sum_it_says(data):
+def test_any_convolution_and_its_gradients_are_the_sums_they_say(small, data):
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
-    groups, kh, kw, s, p, d = draw(1, 2), draw(1, 3), draw(1, 3), draw(1, 3), draw(0, 2), draw(1, 2)
-    H, W = draw(d * (kh - 1) + 1, 6), draw(d * (kw - 1) + 1, 6)
+    groups, kh, kw, s, p, d, e = draw(1, 2), draw(1, 3), draw(1, 3), draw(1, 2), draw(0, 2), draw(1, 2), draw(1, 2)
+    H, W, C, out = draw(d * (kh - 1) + 1, 6), draw(e * (kw - 1) + 1, 6), draw(1, 5), draw(1, 4)
     rng = np.random.default_rng(draw(0, 99))
-    x, w = rng.standard_normal((2, 2 * groups, H, W)), rng.standard_normal((3 * groups, 2, kh, kw))
-    y = F.conv2d(x, w, stride=s, padding=p, dilation=d, groups=groups).data
+    x, w = rng.standard_normal((3, C * groups, H, W)), rng.standard_normal((out * groups, C, kh, kw))
+    X, K = Tensor(x, requires_grad=True), Tensor(w, requires_grad=True)
+    with pytest.MonkeyPatch.context() as patch:  # small: several chunks of rows, several parts
+        patch.setattr(convolution, "SMALL", small)
+        patch.setattr(convolution, "FEW", 1 if small == 100 else convolution.FEW)
+        patch.setattr(convolution, "SHARED", 0 if small == 100 else convolution.SHARED)
+        y = F.conv2d(X, K, stride=s, padding=p, dilation=(d, e), groups=groups)
+        g = rng.standard_normal(y.shape)
+        y.backward(g)
     padded = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)))
-    n, o, i, j = draw(0, 1), draw(0, len(w) - 1), draw(0, y.shape[2] - 1), draw(0, y.shape[3] - 1)
-    channels = slice(2 * (o // 3), 2 * (o // 3) + 2)
-    seen = padded[n, channels, i * s : i * s + d * (kh - 1) + 1 : d, j * s : j * s + d * (kw - 1) + 1 : d]
-    np.testing.assert_allclose(y[n, o, i, j], np.sum(seen * w[o]), atol=1e-12)
+    n, o, i, j = draw(0, 2), draw(0, len(w) - 1), draw(0, y.shape[2] - 1), draw(0, y.shape[3] - 1)
+    channels = slice(C * (o // out), C * (o // out) + C)
+    seen = padded[n, channels, i * s : i * s + d * (kh - 1) + 1 : d, j * s : j * s + e * (kw - 1) + 1 : e]
+    np.testing.assert_allclose(y.data[n, o, i, j], np.sum(seen * w[o]), atol=1e-12)
+    for tensor in X, K:  # y is linear in both: <g, y> = <dx, x> = <dw, w>
+        np.testing.assert_allclose(np.sum(tensor.grad * tensor.data), np.sum(g * y.data), atol=1e-10)
 
 
 def test_dropout_keeps_the_mean_and_follows_its_generator():

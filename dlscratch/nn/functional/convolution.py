@@ -1,148 +1,37 @@
-"""Convolution: windows copied into columns (im2col), then one matrix product for some images together.
+"""Convolution: matrix products of what the windows see and the kernels, for some images together.
 
-Images are (N, C, H, W) outside. Inside, a few at a time, so that their columns stay in the cache, they are turned to
-(C, n, H, W): the product of weight (O, K) and columns (K, n · windows) then serves all n at once. BLAS has one thread,
-for these products are many and thin; all cores work where Sequential cuts a batch in shards.
+Inside, images are (n, H, W, C) and kernels (groups, kh, kw, C/groups, O/groups). What a dense window sees in one row of
+its image are kw · C neighbours in memory, and so are what the windows kw places further on see: every kw-th one gives a
+row of a matrix, without copying a number. There is such a matrix for each row of the kernel and each of the first kw
+places. Other windows are copied into a matrix (im2col). BLAS has one thread, for the products are many and thin; the
+images are cut in parts that are computed side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from dlscratch.autograd import op, sample
-from dlscratch.backend import Array, scratch
+from dlscratch.backend import Array, scratch, strided
 from dlscratch.blas import one_thread
+from dlscratch.crew import each_part, even_parts
+from dlscratch.nn.functional.windows import Geometry, Padding, Pair, channels_first, channels_last
 
-Pair = int | tuple[int, int]
-Padding = Pair | Literal["same"]
-CACHED = 2**19  # numbers in the columns of one part of the images: 2 MiB of float32
-LONG = 16  # channels times kernel width from which on a product is long enough for one row of the kernel
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """One number for height and width, or the two."""
-    return (int(value), int(value)) if np.ndim(value) == 0 else (int(value[0]), int(value[1]))
-
-
-class Geometry(NamedTuple):
-    """Where the windows of a convolution or pooling lie, in (height, width) pairs."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    before: tuple[int, int]  # rows above and columns to the left that padding adds
-    after: tuple[int, int]
-
-    @classmethod
-    def of(cls, kernel_size: Pair, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1) -> Geometry:
-        """From PyTorch's arguments; "same" keeps the size, and puts what is odd after."""
-        kernel, steps, spread = pair(kernel_size), pair(stride), pair(dilation)
-        if padding != "same":
-            return cls(kernel, steps, spread, pair(padding), pair(padding))
-        if steps != (1, 1):
-            raise ValueError(f'padding "same" needs stride 1, got {steps}')
-        total = [d * (k - 1) for k, d in zip(kernel, spread, strict=True)]
-        before = total[0] // 2, total[1] // 2
-        return cls(kernel, steps, spread, before, (total[0] - before[0], total[1] - before[1]))
-
-    def output(self, height: int, width: int) -> tuple[int, int]:
-        """The number of windows in each direction; ValueError where not even one fits."""
-        sizes = []
-        for size, k, s, d, a, b in zip((height, width), *self, strict=True):
-            padded = size + a + b
-            if padded < d * (k - 1) + 1:
-                raise ValueError(
-                    f"a window of {self.kernel}, dilation {self.dilation}, does not fit into {height} × {width} with "
-                    f"padding {self.before}; make the kernel smaller or the padding larger"
-                )
-            sizes.append((padded - d * (k - 1) - 1) // s + 1)
-        return sizes[0], sizes[1]
-
-    def padded(self, x: Array, value: float = 0) -> Array:
-        """x (N, C, H, W) with its margins; x itself where there are none."""
-        widths = [(0, 0), (0, 0), *zip(self.before, self.after, strict=True)]
-        return np.pad(x, widths, constant_values=value) if any(map(any, widths)) else x
-
-    def inside(self, padded: Array, height: int, width: int) -> Array:
-        """The view of `padded` without its margins."""
-        top, left = self.before
-        return padded[:, :, top : top + height, left : left + width]
-
-    def taps(self, padded: Array, sizes: tuple[int, int]) -> Iterator[tuple[tuple[int, int], Array]]:
-        """For each cell (i, j) of the window, the view (N, C, *sizes) of what all windows see there."""
-        (s, t), (d, e), (height, width) = self.stride, self.dilation, sizes
-        for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                rows = slice(i * d, i * d + s * (height - 1) + 1, s)
-                yield (i, j), padded[:, :, rows, slice(j * e, j * e + t * (width - 1) + 1, t)]
-
-    @property
-    def dense(self) -> bool:
-        """Whether there is a window at every place."""
-        return self.stride == (1, 1)
-
-    def grid(self, height: int, width: int) -> tuple[int, int]:
-        """The places that columns are made for: of dense windows all in the padded image, even where one hangs over."""
-        (top, left), (bottom, right) = self.before, self.after
-        return (top + height + bottom, left + width + right) if self.dense else self.output(height, width)
-
-    def columns(self, x: Array, groups: int) -> list[Array]:
-        """im2col: images (n, C, H, W) to (groups, C/groups · kh · kw, n · places of the grid), in one part or more.
-
-        The columns of dense windows that see one row are those of the next row, shifted by a line of the images: where
-        a row gives products long enough, only its columns are copied, and the parts for the rows are views of them.
-        """
-        n, C, H, W = x.shape
-        places = n * math.prod(self.grid(H, W))
-        if self.dense:
-            return self._shifted(x, groups, places)
-        columns = scratch("columns", (C, *self.kernel, places), x)
-        for (i, j), seen in self.taps(self.padded(x).transpose(1, 0, 2, 3), self.output(H, W)):
-            columns[:, i, j].reshape(C, n, *seen.shape[2:])[...] = seen
-        return [columns.reshape(groups, -1, places)]
-
-    def _shifted(self, x: Array, groups: int, places: int) -> list[Array]:
-        """The columns of dense windows: each cell of a window sees the images, laid end to end, shifted by so much."""
-        (n, C, H, W), (top, left), (kh, kw) = x.shape, self.before, self.kernel
-        height, width = self.grid(H, W)
-        down, right = self.dilation[0] * width, self.dilation[1]
-        line = scratch("line", (C, places + (kh - 1) * down + (kw - 1) * right), x)
-        line[...] = 0
-        line[:, :places].reshape(C, n, height, width)[:, :, top : top + H, left : left + W] = x.transpose(1, 0, 2, 3)
-        rows = self.rows_apart(C // groups)
-        length = places + (rows - 1) * down
-        columns = scratch("columns", (C, kh // rows, kw, length), x)
-        for i, j in np.ndindex(kh // rows, kw):
-            start = i * down + j * right
-            columns[:, i, j] = line[:, start : start + length]
-        columns = columns.reshape(groups, -1, length)
-        return [columns[..., row * down : row * down + places] for row in range(rows)]
-
-    def rows_apart(self, channels: int) -> int:
-        """In how many parts the columns come: one for each row of the kernel, or one for all."""
-        return self.kernel[0] if self.dense and channels * self.kernel[1] >= LONG else 1
-
-    def matrices(self, kernels: Array) -> list[Array]:
-        """The kernels (groups, O/groups, C/groups, kh, kw) as (groups, O/groups, …), one for each part of columns."""
-        groups, outputs, channels = kernels.shape[:3]
-        if self.rows_apart(channels) == 1:
-            return [kernels.reshape(groups, outputs, -1)]
-        return [kernels[:, :, :, row].reshape(groups, outputs, -1) for row in range(self.kernel[0])]
-
-    def reversed(self) -> Geometry | None:
-        """Of dense windows: those with which the kernels, turned round, make dx of the output's gradient."""
-        down, right = (d * (k - 1) for k, d in zip(self.kernel, self.dilation, strict=True))
-        before, after = (down - self.before[0], right - self.before[1]), (down - self.after[0], right - self.after[1])
-        fits = self.dense and min(before + after) >= 0
-        return self._replace(before=before, after=after) if fits else None
+SMALL = 900_000  # multiplications up to which OpenBLAS takes matrices as they are; it copies larger ones first
+FEW = 64  # rows of a matrix from which on such products are the faster ones
+TOGETHER = 2**21  # numbers that are read and written for one part of the images
+SHARED = 2**19  # the same above which threads share the images
+SHORT = 8  # channels times kernel width from which on a row of a kernel is long enough for a product of its own
+COPYING = 10  # copying what a window sees costs as much as the products with so many kernels
 
 
 @op(
     sample((2, 3, 5, 6), (4, 3, 3, 2), (4,)),
+    sample((2, 4, 4, 5), (3, 4, 2, 3), (3,), padding=1),
     sample((1, 4, 7, 5), (6, 2, 2, 3), stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=2),
     sample((2, 2, 4, 4), (3, 2, 2, 2), (3,), padding="same"),
 )
@@ -160,79 +49,178 @@ def conv2d(
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ValueError(f"expected x (N, C, H, W) and weight (O, C/groups, kh, kw) with groups={groups}")
     geometry = Geometry.of(weight.shape[2:], stride, padding, dilation)
-    kernels = weight.reshape(groups, -1, *weight.shape[1:])
-    y = _correlate(x, kernels, geometry, bias)
+    kernels = weight.reshape(groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
+    images = channels_last(x)
+    y = _correlate(images, kernels, geometry, bias)
     opposite = geometry.reversed()
 
     def dx(g: Array) -> Array:
         if opposite is None:
-            return _scatter(g, kernels, geometry, x)
-        return _correlate(g, kernels.swapaxes(1, 2)[..., ::-1, ::-1], opposite)
+            return _scatter(channels_last(g), kernels, geometry, x)
+        return channels_first(_correlate(channels_last(g), kernels[:, ::-1, ::-1].swapaxes(3, 4), opposite))
 
-    @one_thread()
     def dweight(g: Array) -> Array:
-        totals = [np.zeros_like(matrix.swapaxes(1, 2)) for matrix in geometry.matrices(kernels)]
-        for part in _parts(x, kernels, geometry):  # the columns are made again: they are too many to keep
-            rows = _rows(g[part], groups, geometry, x).swapaxes(1, 2)
-            for total, columns in zip(totals, geometry.columns(x[part], groups), strict=True):
-                total += columns @ rows
-        return _kernels(totals, weight.shape)
+        g = channels_last(g)
+        found = _each_part(lambda part, windows: windows.against(g[part]), images, kernels, geometry)
+        total = sum(each.reshape(kernels.shape) for each in found) if found else np.zeros_like(kernels)
+        return total.transpose(0, 4, 3, 1, 2).reshape(weight.shape)
 
-    return y, dx, dweight, lambda g: np.sum(g, (0, 2, 3))
+    return channels_first(y), dx, dweight, lambda g: np.sum(np.sum(channels_last(g), (0, 1)), 0)
 
 
-def _kernels(totals: list[Array], shape: tuple[int, ...]) -> Array:
-    """What `Geometry.matrices` undoes, for the transposed matrices: (O, C/groups, kh, kw)."""
-    outputs, C, kh, kw = shape
-    parts = [total.swapaxes(1, 2).reshape(outputs, C, kh // len(totals), kw) for total in totals]
-    return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0].copy()
-
-
-@one_thread()
 def _correlate(x: Array, kernels: Array, geometry: Geometry, bias: Array | None = None) -> Array:
-    """Images x (N, C, H, W) under kernels (groups, O/groups, C/groups, kh, kw), plus bias (O,): (N, O, h, w)."""
-    groups, outputs = len(kernels), kernels.shape[0] * kernels.shape[1]
-    (height, width), grid = geometry.output(*x.shape[2:]), geometry.grid(*x.shape[2:])
-    first, *others = geometry.matrices(kernels)
+    """Images x (N, H, W, C) under the kernels, plus bias (O,): (N, h, w, O)."""
+    height, width = geometry.output(*x.shape[1:3])
     dtype = np.result_type(x, kernels)
-    y = np.empty_like(x, shape=(len(x), outputs, height, width), dtype=dtype)
-    for part in _parts(x, kernels, geometry):
-        columns = geometry.columns(x[part], groups)
-        shape = groups, outputs // groups, columns[0].shape[2]
-        total = np.matmul(first, columns[0], out=scratch("sum", shape, y))
-        for matrix, each in zip(others, columns[1:], strict=True):
-            total += np.matmul(matrix, each, out=scratch("product", shape, y))
-        images = total.reshape(outputs, -1, *grid)[:, :, :height, :width].transpose(1, 0, 2, 3)
-        np.add(images, 0 if bias is None else bias.reshape(-1, 1, 1), out=y[part])
+    x, kernels = x.astype(dtype, copy=False), kernels.astype(dtype, copy=False)
+    y = np.empty_like(x, shape=(len(x), height, width, _outputs(kernels)))
+    added = 0 if bias is None else np.tile(bias, (width, 1))  # whole rows: NumPy is slow where axes are short
+    _each_part(lambda part, windows: np.add(windows.times(kernels), added, out=y[part]), x, kernels, geometry)
     return y
 
 
-def _rows(g: Array, groups: int, geometry: Geometry, x: Array) -> Array:
-    """The gradient (n, O, h, w) of an output as (groups, O/groups, n · places of the grid)."""
-    n, outputs, height, width = g.shape
-    rows = scratch("rows", (outputs, n, *geometry.grid(*x.shape[2:])), g)
-    rows[...] = 0
-    rows[:, :, :height, :width] = g.transpose(1, 0, 2, 3)
-    return rows.reshape(groups, outputs // groups, -1)
+def _each_part(function: Callable[[slice, _Windows], Any], x: Array, kernels: Array, geometry: Geometry) -> list[Any]:
+    """What the function gives for the windows of each part of the images (N, H, W, C), in their order."""
+    kind, parts = _parts(x, kernels, geometry)
+    return each_part(lambda part: function(part, kind(x[part], kernels, geometry)), parts)
+
+
+class _Windows(Protocol):
+    """What the windows of some images see."""
+
+    def times(self, kernels: Array) -> Array:
+        """Its products with the kernels (groups, kh, kw, C/groups, O/groups): (n, h, w, O), until the next call."""
+
+    def against(self, g: Array) -> Array:
+        """Its products with a gradient (n, h, w, O), summed over all windows: the kernels', in their order."""
+
+
+class _Rows:
+    """Dense windows of one group, seen a row at a time; `windows` is (chunk, kh, kw, every kw-th place, kw · C).
+
+    There is a place for every pixel and for the margin that it shares with the next row or image. A chunk of places
+    stays in the cache; all of them are one call, for threads hinder each other between calls.
+    """
+
+    def __init__(self, x: Array, kernels: Array, geometry: Geometry) -> None:
+        (kh, kw), (top, left), channels = geometry.kernel, geometry.before, x.shape[3]
+        self.sizes = geometry.output(*x.shape[1:3])
+        self.grid = len(x), *_grid(x, geometry)
+        self.places, width = math.prod(self.grid), self.grid[2]
+        chunks = -(-self.places * channels * _outputs(kernels) // SMALL)
+        every = -(-self.places // (chunks * kw))
+        first, down = top * width + left, geometry.dilation[0] * width
+        line = scratch("line", (max(first + self.places, (chunks * every + 1) * kw + (kh - 1) * down), channels), x)
+        line[...] = 0
+        line[first : first + self.places].reshape(*self.grid, channels)[:, : x.shape[1], : x.shape[2]] = x
+        steps = every * kw * channels, down * channels, channels, kw * channels, 1
+        self.windows = strided(line, (chunks, kh, kw, every, kw * channels), steps)
+
+    def times(self, kernels: Array) -> Array:
+        """See _Windows."""
+        chunks, kh, kw, every, _ = self.windows.shape
+        outputs = _outputs(kernels)
+        sums = scratch("sums", (chunks, kh, every, kw, outputs), self.windows)
+        np.matmul(self.windows, kernels.reshape(kh, 1, -1, outputs), out=sums.swapaxes(2, 3))
+        total = np.add.reduce(sums, 1, out=scratch("total", (chunks, every, kw, outputs), self.windows))
+        return self._images(total)
+
+    def against(self, g: Array) -> Array:
+        """See _Windows."""
+        chunks, _, kw, every, _ = self.windows.shape
+        rows = scratch("rows", (chunks, every, kw, g.shape[3]), g)
+        rows[...] = 0
+        self._images(rows)[...] = g
+        total: Array = np.sum(self.windows.swapaxes(3, 4) @ rows.swapaxes(1, 2)[:, None], (0, 2))
+        return total
+
+    def _images(self, places: Array) -> Array:
+        """The view (n, h, w, O) of what there is for each place (chunk, every, kw, O)."""
+        outputs, (height, width) = places.shape[3], self.sizes
+        return places.reshape(-1, outputs)[: self.places].reshape(*self.grid, outputs)[:, :height, :width]
+
+
+class _Columns:
+    """Any windows, copied; `windows` is (groups, n, places, kh · kw · C/groups)."""
+
+    def __init__(self, x: Array, kernels: Array, geometry: Geometry) -> None:
+        (s, t), (d, e), (height, width) = geometry.stride, geometry.dilation, geometry.output(*x.shape[1:3])
+        (top, left), (n, H, W, _) = geometry.before, x.shape
+        groups, kh, kw, channels, _ = kernels.shape
+        padded = scratch("line", (n, top + H + geometry.after[0], left + W + geometry.after[1], x.shape[3]), x)
+        padded[...] = 0
+        padded[:, top : top + H, left : left + W] = x
+        image, row, pixel = (step // x.itemsize for step in padded.strides[:3])
+        shape = groups, n, height, width, kh, kw, channels
+        seen = strided(padded, shape, (channels, image, s * row, t * pixel, d * row, e * pixel, 1))
+        self.sizes = height, width
+        self.windows = _copied(seen, kw * channels < SHORT)
+
+    def times(self, kernels: Array) -> Array:
+        """See _Windows."""
+        groups, images, places, _ = self.windows.shape
+        outputs = kernels.shape[4]
+        products = scratch("sums", (groups, images, places, outputs), self.windows)
+        np.matmul(self.windows, kernels.reshape(groups, 1, -1, outputs), out=products)
+        return products.transpose(1, 2, 0, 3).reshape(images, *self.sizes, groups * outputs)
+
+    def against(self, g: Array) -> Array:
+        """See _Windows."""
+        groups, images, places, _ = self.windows.shape
+        rows = g.reshape(images, places, groups, -1).transpose(2, 0, 1, 3)
+        total: Array = np.sum(self.windows.swapaxes(2, 3) @ rows, 1)
+        return total
+
+
+def _copied(seen: Array, upright: bool) -> Array:
+    """The windows (groups, n, h, w, kh, kw, C/groups) as (groups, n, places, all that one sees).
+
+    Where one sees few numbers in a row (`upright`), those that all windows see in one cell are put side by side.
+    """
+    if upright:
+        seen = seen.transpose(0, 1, 4, 5, 6, 2, 3)
+    columns = scratch("columns", seen.shape, seen)
+    columns[...] = seen
+    first, second = math.prod(seen.shape[2 : 5 if upright else 4]), math.prod(seen.shape[5 if upright else 4 :])
+    columns = columns.reshape(*seen.shape[:2], first, second)
+    return columns.swapaxes(2, 3) if upright else columns
+
+
+def _parts(x: Array, kernels: Array, geometry: Geometry) -> tuple[type[_Rows | _Columns], list[slice]]:
+    """How to look at the windows, and of how many images (n, H, W, C) together."""
+    (kh, kw), channels, outputs = geometry.kernel, x.shape[3], _outputs(kernels)
+    grid, places = math.prod(_grid(x, geometry)), math.prod(geometry.output(*x.shape[1:3]))
+    neighbours = geometry.stride == (1, 1) and geometry.dilation[1] == 1 and len(kernels) == 1
+    cheap = kw * channels >= SHORT and grid * outputs < places * (outputs + COPYING)
+    if neighbours and cheap and FEW * kw * channels * outputs <= SMALL:
+        return _Rows, even_parts(len(x), grid * (channels + kh * outputs), TOGETHER, SHARED)
+    return _Columns, even_parts(len(x), places * (kh * kw * channels + outputs), TOGETHER, SHARED)
+
+
+def _grid(x: Array, geometry: Geometry) -> tuple[int, int]:
+    """The rows and columns of an image (n, H, W, C) with a margin that serves two neighbours, wide enough for both."""
+    sizes = zip(x.shape[1:3], geometry.before, geometry.after, geometry.output(*x.shape[1:3]), strict=True)
+    height, width = (max(size + max(before, after), windows) for size, before, after, windows in sizes)
+    return height, width
 
 
 @one_thread()
 def _scatter(g: Array, kernels: Array, geometry: Geometry, x: Array) -> Array:
-    """dx of any windows: what each gives to the cells that it saw, added up (col2im)."""
-    groups, sizes = len(kernels), g.shape[2:]
-    matrix = kernels.reshape(groups, kernels.shape[1], -1).swapaxes(1, 2)
-    total = np.zeros_like(geometry.padded(x))
-    for part in _parts(x, kernels, geometry):
-        rows = g[part].transpose(1, 0, 2, 3).reshape(groups, kernels.shape[1], -1)
-        columns = (matrix @ rows).reshape(x.shape[1], *geometry.kernel, -1, *sizes)
-        for (i, j), seen in geometry.taps(total[part], sizes):
-            seen += columns[:, i, j].transpose(1, 0, 2, 3)
-    return geometry.inside(total, *x.shape[2:])
+    """dx of any windows: what each gives to the cells that it saw, added up (col2im); g is (N, h, w, O)."""
+    groups, (_, channels, height, width) = len(kernels), x.shape
+    matrix = kernels.reshape(groups, -1, kernels.shape[4]).swapaxes(1, 2)
+    sizes = [a + size + b for a, size, b in zip(geometry.before, (height, width), geometry.after, strict=True)]
+    total = np.zeros_like(x, shape=(len(x), *sizes, channels))
+    step = max(1, TOGETHER // max(1, math.prod(g.shape[1:3]) * matrix.shape[2] * groups))
+    for start in range(0, len(x), step):
+        part = g[start : start + step]
+        columns = part.reshape(-1, groups, matrix.shape[1]).swapaxes(0, 1) @ matrix
+        columns = columns.reshape(groups, *part.shape[:3], *geometry.kernel, -1)
+        for (i, j), seen in geometry.taps(channels_first(total[start : start + step]), g.shape[1:3]):
+            seen += columns[..., i, j, :].transpose(1, 0, 4, 2, 3).reshape(seen.shape)
+    return geometry.inside(channels_first(total), height, width)
 
 
-def _parts(x: Array, kernels: Array, geometry: Geometry) -> list[slice]:
-    """Slices of so many images that their columns stay in the cache."""
-    unrolled = math.prod(geometry.kernel) // geometry.rows_apart(kernels.shape[2])
-    numbers = x.shape[1] * unrolled * math.prod(geometry.grid(*x.shape[2:]))
-    step = max(1, CACHED // max(1, numbers))
-    return [slice(start, start + step) for start in range(0, len(x), step)]
+def _outputs(kernels: Array) -> int:
+    """Channels of what the kernels make of an image."""
+    return int(kernels.shape[0] * kernels.shape[4])

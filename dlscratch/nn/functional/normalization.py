@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
-from dlscratch.crew import side_by_side
+from dlscratch.crew import each_part, even_parts
+from dlscratch.nn.functional.windows import channels_first, channels_last
 
-BLOCK = 2**18  # numbers of a block of examples: a megabyte of float32
+BLOCK = 2**18  # numbers of a block of rows: a megabyte of float32
+SHARED = 2**19  # numbers from which on threads share the blocks
 
 GIVEN: Any = {"mean": np.array([0.1, -0.2, 0.3]), "var": np.array([0.5, 1.0, 2.0])}
 
@@ -44,52 +47,82 @@ def batch_norm(
     own, n = mean is None or var is None, x.size // max(x.shape[1], 1)
     if own and n < 2:
         raise ValueError(f"needs more than one value a channel in training, got {n}; use a batch of at least 2")
+    rows = _rows(x)
     if mean is None or var is None:
-        mean, var = _moments(x)
+        mean, var = _moments(rows, x.shape[1])
     mean, var = mean.astype(x.dtype, copy=False), var.astype(x.dtype, copy=False)
     if seen is not None:
         seen.update(mean=mean, var=var)
     scale = 1 / np.sqrt(var + eps)
     gain = scale if weight is None else scale * weight
-    y = np.empty_like(x, dtype=np.result_type(x, gain))
-    _each_block(functools.partial(_line, x, mean, gain, bias, y), x)
-    sums = _Sums(x, mean)
+    y = np.empty_like(rows, dtype=np.result_type(x, gain))
+    _each_block(_line(rows, mean, gain, bias, y), rows)
+    sums = _Sums(rows, mean)
 
     def dx(g: Array) -> Any:
         if not own:
-            return g * _column(gain, x)
+            return _images(_rows(g) * _wide(gain, rows), x)
         total, products = sums.of(g)
-        slope, shift, d = -products / n * scale * scale, -total / n, np.empty_like(g)
+        gradient, d, wide = _rows(g), np.empty_like(rows, dtype=g.dtype), _wide(gain, rows)
+        line = _line(rows, mean, -products / n * scale * scale, -total / n, d)
 
         def block(part: slice) -> None:
-            _line(x, mean, slope, shift, d, part)
-            d[part] += g[part]
-            d[part] *= _column(gain, x)
+            line(part)
+            d[part] += gradient[part]
+            d[part] *= wide
 
-        _each_block(block, x)
-        return d
+        _each_block(block, rows)
+        return _images(d, x)
 
-    return y, dx, lambda g: sums.of(g)[1] * scale, lambda g: sums.of(g)[0]
-
-
-def _line(x: Array, mean: Array, slope: Array, shift: Array | None, out: Array, part: slice) -> None:
-    """out ← (x − mean) · slope + shift for some of the examples, with a mean, slope and shift for each channel."""
-    d = np.subtract(x[part], _column(mean, x), out=out[part])
-    d *= _column(slope, x)
-    if shift is not None:
-        d += _column(shift, x)
+    return _images(y, x), dx, lambda g: sums.of(g)[1] * scale, lambda g: sums.of(g)[0]
 
 
-def _moments(x: Array) -> tuple[Array, Array]:
+def _rows(x: Array) -> Array:
+    """x (N, C, ...) as a matrix. Its rows are the examples; of images, lines of pixels with all their channels."""
+    last = channels_last(x)
+    return last.reshape(math.prod(last.shape[:-2]), last.shape[-2] * last.shape[-1]) if x.ndim > 2 else last
+
+
+def _images(rows: Array, x: Array) -> Array:
+    """What `_rows` undoes, for an x of that shape."""
+    return channels_first(rows.reshape(x.shape[0], *x.shape[2:], x.shape[1]))
+
+
+def _wide(values: Array, rows: Array) -> Array:
+    """(C,) repeated for each place in a row."""
+    return np.tile(values, rows.shape[1] // max(1, values.size))
+
+
+def _sum(rows: Array, channels: int) -> Any:
+    """The sum (C,) of each channel."""
+    return np.sum(np.sum(rows, 0).reshape(-1, channels), 0)
+
+
+def _line(rows: Array, mean: Array, slope: Array, shift: Array | None, out: Array) -> Callable[[slice], None]:
+    """What computes out ← (rows − mean) · slope + shift, with a mean, slope and shift a channel, for some rows."""
+    mean, slope = _wide(mean, rows), _wide(slope, rows)
+    shift = None if shift is None else _wide(shift, rows)
+
+    def compute(part: slice) -> None:
+        d = np.subtract(rows[part], mean, out=out[part])
+        d *= slope
+        if shift is not None:
+            d += shift
+
+    return compute
+
+
+def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
     """Mean and variance of each channel, from those of blocks (Chan, Golub and LeVeque 1979, eq. 2.1)."""
 
     def moments(part: slice) -> tuple[int, Array, Array]:
-        n = x[part].size // x.shape[1]
-        mean = per_channel(x[part]) / n
-        d = x[part] - _column(mean, x)
-        return n, mean, per_channel(d, d)
+        n = rows[part].size // channels
+        mean = _sum(rows[part], channels) / n
+        d = rows[part] - _wide(mean, rows)
+        d *= d
+        return n, mean, _sum(d, channels)
 
-    parts = _each_block(moments, x)
+    parts = _each_block(moments, rows)
     n = sum(count for count, _, _ in parts)
     mean = sum(count * each for count, each, _ in parts) / n
     return mean, sum(squares + count * (each - mean) ** 2 for count, each, squares in parts) / n
@@ -98,44 +131,26 @@ def _moments(x: Array) -> tuple[Array, Array]:
 class _Sums:
     """Σ g and Σ g · (x − mean) of each channel, which all three rules need, computed once for each g."""
 
-    def __init__(self, x: Array, mean: Array) -> None:
-        self.x, self.mean = x, mean
+    def __init__(self, rows: Array, mean: Array) -> None:
+        self.rows, self.channels, self.mean = rows, mean.size, _wide(mean, rows)
         self.last: tuple[Callable[[], Array | None], tuple[Array, Array]] | None = None
 
     def of(self, g: Array) -> tuple[Array, Array]:
+        """For the gradient g (N, C, ...) of the result."""
         if self.last is None or self.last[0]() is not g:
-            total, products = zip(*_each_block(functools.partial(self._block, g), self.x), strict=True)
+            total, products = zip(*_each_block(functools.partial(self._block, _rows(g)), self.rows), strict=True)
             self.last = weakref.ref(g), (sum(total), sum(products))
         return self.last[1]
 
     def _block(self, g: Array, part: slice) -> tuple[Array, Array]:
-        return per_channel(g[part]), per_channel(g[part], self.x[part] - _column(self.mean, self.x))
+        d = self.rows[part] - self.mean
+        d *= g[part]
+        return _sum(g[part], self.channels), _sum(d, self.channels)
 
 
-def _each_block(function: Callable[[slice], Any], x: Array) -> list[Any]:
-    """What the function gives for each block of examples of x, so small that they stay in the cache, in their order."""
-    step = max(1, BLOCK // max(1, x[:1].size))
-    parts = [slice(start, start + step) for start in range(0, max(len(x), 1), step)]
-    results: list[Any] = [None] * len(parts)
-
-    def job(index: int) -> None:
-        results[index] = function(parts[index])
-
-    side_by_side([functools.partial(job, index) for index in range(len(parts))])
-    return results
-
-
-def _column(values: Array, x: Array) -> Array:
-    """(C,) in a shape to compute with (N, C, ...)."""
-    return values.reshape(-1, *(1,) * (x.ndim - 2))
-
-
-def per_channel(x: Array, y: Array | None = None) -> Any:
-    """Σ x or Σ x · y over all axes but the second."""
-    x = x.reshape(*x.shape[:2], -1)
-    if y is None:
-        return np.sum(np.sum(x, 2), 0)
-    return np.einsum("ncm,ncm->c", x, y.reshape(x.shape))
+def _each_block(function: Callable[[slice], Any], rows: Array) -> list[Any]:
+    """What the function gives for each block of rows, in their order."""
+    return each_part(function, even_parts(len(rows), rows.shape[1], BLOCK, SHARED))
 
 
 @op(sample((5, 3), (3,), (3,)), sample((2, 3, 4), (3, 4), axes=2, eps=0.1), sample((2, 3, 4)))

@@ -8,7 +8,7 @@ import numpy as np
 
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
-from dlscratch.nn.functional.convolution import Geometry, Pair
+from dlscratch.nn.functional.windows import Geometry, Pair
 
 
 def pooling_geometry(kernel_size: Pair, stride: Pair | None, padding: Pair) -> Geometry:
@@ -26,28 +26,45 @@ def pooling_geometry(kernel_size: Pair, stride: Pair | None, padding: Pair) -> G
 def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """The largest element of each window of (N, C, H, W). Of equals the first gets the gradient, as in PyTorch."""
     geometry = pooling_geometry(kernel_size, stride, padding)
-    sizes = geometry.output(*x.shape[2:])
     padded = geometry.padded(x, -np.inf)
-    taps = [seen for _, seen in geometry.taps(padded, sizes)]
-    apart = all(s >= k for s, k in zip(geometry.stride, geometry.kernel, strict=True))  # no windows overlap
-    y = taps[0].copy()
-    for seen in taps[1:]:
-        np.maximum(y, seen, out=y)
+    lines = _Windows(padded, 3, geometry)  # the largest of each row of a window, and then of these
+    whole = _Windows(lines.largest, 2, geometry)
+    return whole.largest, lambda g: geometry.inside(lines.gradient(whole.gradient(g)), *x.shape[2:])
 
-    def dx(g: Array) -> Array:
-        total = np.zeros_like(padded)
-        free = np.ones_like(y, dtype=bool)  # windows whose largest element has not been met
-        for seen, (_, target) in zip(taps, geometry.taps(total, sizes), strict=True):
-            here = seen == y
+
+class _Windows:
+    """Windows of one cell in width (axis 3) or in height (axis 2)."""
+
+    def __init__(self, x: Array, axis: int, geometry: Geometry) -> None:
+        self.x, self.axis = x, axis
+        self.kernel, self.stride = geometry.kernel[axis - 2], geometry.stride[axis - 2]
+        self.count = (x.shape[axis] - self.kernel) // self.stride + 1
+        first, *others = self.cells(x)
+        self.largest = np.maximum(first, others[0]) if others else first.copy()
+        for seen in others[1:]:
+            np.maximum(self.largest, seen, out=self.largest)
+
+    def cells(self, x: Array) -> list[Array]:
+        """For each cell of the window, what all windows see there."""
+        ends = ((i, i + self.stride * (self.count - 1) + 1) for i in range(self.kernel))
+        before = (slice(None),) * self.axis
+        return [x[(*before, slice(start, end, self.stride))] for start, end in ends]
+
+    def gradient(self, g: Array) -> Array:
+        """That of x: g (of the largest) where the first of the largest lies, and 0 elsewhere."""
+        total = np.zeros_like(self.x)
+        cells, targets = self.cells(self.x), self.cells(total)
+        if self.kernel == self.stride == 2:  # as most are
+            np.multiply(g, cells[0] == self.largest, out=targets[0])
+            np.subtract(g, targets[0], out=targets[1])
+            return total
+        free = np.ones_like(self.largest, dtype=bool)  # windows whose largest element has not been met
+        for seen, target in zip(cells, targets, strict=True):
+            here = seen == self.largest
             here &= free
             free ^= here
-            if apart:
-                np.multiply(g, here, out=target)
-            else:
-                target += g * here
-        return geometry.inside(total, *x.shape[2:])
-
-    return y, dx
+            target += g * here
+        return total
 
 
 @op(

@@ -87,6 +87,7 @@ class Dropout(Layer):
     p: Annotated[float, Ge(0), Lt(1), Doc("probability that an element is dropped")] = 0.5
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
+        """In training a new draw for each call, otherwise the input. UsageError: training without a generator."""
         if not training or self.p == 0:
             return x
         if rng is None:

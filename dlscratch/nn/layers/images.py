@@ -10,8 +10,8 @@ from annotated_types import Ge, Gt
 
 from dlscratch.autograd import Tensor
 from dlscratch.nn import functional as F
-from dlscratch.nn.functional.convolution import Geometry, pair
 from dlscratch.nn.functional.pooling import pooling_geometry
+from dlscratch.nn.functional.windows import Geometry, pair
 from dlscratch.nn.layers.base import Layer
 from dlscratch.nn.layers.dense import Bias, BiasInit, WeightInit, create_weight_and_bias
 from dlscratch.nn.layers.site import Shape, Site
@@ -47,6 +47,7 @@ class Conv2d(Layer):
     bias_init: BiasInit = None
 
     def shape_after(self, shape: Shape, site: Site) -> Shape:
+        """An image of as many channels as there are kernels; groups must divide both numbers of channels."""
         in_channels = site.size("in_channels", self.in_channels, site.axes(shape, *AXES)[0])
         for name, channels in ("in_channels", in_channels), ("out_channels", self.out_channels):
             if channels % self.groups:

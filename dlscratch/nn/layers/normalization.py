@@ -41,6 +41,7 @@ class BatchNorm(Layer):
         raise NotImplementedError
 
     def create(self, shape: Shape, site: Site) -> None:
+        """Weights of one and biases of zero; running means of zero and variances of one."""
         self.num_features = shape[0]
         if self.affine:
             self.weights["weight"] = site.parameter("weight", shape[:1], None, Ones())
@@ -51,6 +52,7 @@ class BatchNorm(Layer):
             self.buffers["num_batches_tracked"] = np.array(0, dtype=np.int64)
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
+        """By the batch's statistics, which the running ones then follow; by the running ones outside of training."""
         if self.track_running_stats and not training:
             mean, var = self.buffers["running_mean"], self.buffers["running_var"]
             return F.batch_norm(x, *self.weights.values(), mean=mean, var=var, eps=self.eps)
@@ -101,6 +103,7 @@ class LayerNorm(Layer):
         return shape[-1:] if sizes is None else (sizes,) if isinstance(sizes, int) else tuple(sizes)
 
     def shape_after(self, shape: Shape, site: Site) -> Shape:
+        """The same shape, whose last axes must be those of normalized_shape."""
         sizes = self._sizes(shape)
         if not sizes or shape[-len(sizes) :] != sizes:
             last = list(shape[-len(sizes) :])
@@ -109,6 +112,7 @@ class LayerNorm(Layer):
         return shape
 
     def create(self, shape: Shape, site: Site) -> None:
+        """Weights of one and biases of zero, of the shape that is normalized."""
         sizes = self._sizes(shape)
         self.normalized_shape = list(sizes)
         if self.elementwise_affine:

@@ -23,6 +23,7 @@ class Flatten(Layer):
     end_dim: Annotated[int, Doc("last of the axes; negative counts from the end")] = -1
 
     def shape_after(self, shape: Shape, site: Site) -> Shape:
+        """The axes from start_dim to end_dim become one; a single number becomes a row of one."""
         first, end = self.start_dim - 1, self.end_dim % (len(shape) + 1)
         if not shape:
             return (1,)
