@@ -55,24 +55,18 @@ def batch_norm(
         seen.update(mean=mean, var=var)
     scale = 1 / np.sqrt(var + eps)
     gain = scale if weight is None else scale * weight
-    y = np.empty_like(rows, dtype=np.result_type(x, gain))
-    _each_block(_line(rows, mean, gain, bias, y), rows)
-    sums = _Sums(rows, mean)
+    middle, wide = _wide(mean, rows), _wide(gain, rows)
+    shifted = [] if bias is None else [(np.add, _wide(bias, rows))]
+    y = _computed(rows, (np.subtract, middle), (np.multiply, wide), *shifted)
+    sums = _Sums(rows, middle, x.shape[1])
 
     def dx(g: Array) -> Any:
         if not own:
-            return _images(_rows(g) * _wide(gain, rows), x)
+            return _images(_computed(_rows(g), (np.multiply, wide)), x)
         total, products = sums.of(g)
-        gradient, d, wide = _rows(g), np.empty_like(rows, dtype=g.dtype), _wide(gain, rows)
-        line = _line(rows, mean, -products / n * scale * scale, -total / n, d)
-
-        def block(part: slice) -> None:
-            line(part)
-            d[part] += gradient[part]
-            d[part] *= wide
-
-        _each_block(block, rows)
-        return _images(d, x)
+        slope = -products / n * scale * scale
+        line = (np.multiply, _wide(slope, rows)), (np.add, _wide(-total / n - slope * mean, rows))
+        return _images(_computed(rows, *line, (np.add, _rows(g)), (np.multiply, wide)), x)
 
     return _images(y, x), dx, lambda g: sums.of(g)[1] * scale, lambda g: sums.of(g)[0]
 
@@ -93,23 +87,23 @@ def _wide(values: Array, rows: Array) -> Array:
     return np.tile(values, rows.shape[1] // max(1, values.size))
 
 
-def _sum(rows: Array, channels: int) -> Any:
-    """The sum (C,) of each channel."""
-    return np.sum(np.sum(rows, 0).reshape(-1, channels), 0)
+def _sum(rows: Array, channels: int, times: Array | None = None) -> Any:
+    """The sum (C,) of each channel, or of the products with other rows."""
+    total = np.sum(rows, 0) if times is None else np.einsum("rc,rc->c", rows, times)
+    return np.sum(total.reshape(-1, channels), 0)
 
 
-def _line(rows: Array, mean: Array, slope: Array, shift: Array | None, out: Array) -> Callable[[slice], None]:
-    """What computes out ← (rows − mean) · slope + shift, with a mean, slope and shift a channel, for some rows."""
-    mean, slope = _wide(mean, rows), _wide(slope, rows)
-    shift = None if shift is None else _wide(shift, rows)
+def _computed(rows: Array, *steps: tuple[np.ufunc, Array]) -> Array:
+    """The rows after each step in turn: a function of them and of either as many other rows, or one for all."""
+    y = np.empty_like(rows, dtype=np.result_type(rows, *(other for _, other in steps)))
 
-    def compute(part: slice) -> None:
-        d = np.subtract(rows[part], mean, out=out[part])
-        d *= slope
-        if shift is not None:
-            d += shift
+    def block(part: slice) -> None:
+        value = rows[part]
+        for function, other in steps:
+            value = function(value, other if other.ndim == 1 else other[part], out=y[part])
 
-    return compute
+    _each_block(block, rows)
+    return y
 
 
 def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
@@ -119,8 +113,7 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
         n = rows[part].size // channels
         mean = _sum(rows[part], channels) / n
         d = rows[part] - _wide(mean, rows)
-        d *= d
-        return n, mean, _sum(d, channels)
+        return n, mean, _sum(d, channels, d)
 
     parts = _each_block(moments, rows)
     n = sum(count for count, _, _ in parts)
@@ -131,8 +124,8 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
 class _Sums:
     """Σ g and Σ g · (x − mean) of each channel, which all three rules need, computed once for each g."""
 
-    def __init__(self, rows: Array, mean: Array) -> None:
-        self.rows, self.channels, self.mean = rows, mean.size, _wide(mean, rows)
+    def __init__(self, rows: Array, mean: Array, channels: int) -> None:
+        self.rows, self.mean, self.channels = rows, mean, channels
         self.last: tuple[Callable[[], Array | None], tuple[Array, Array]] | None = None
 
     def of(self, g: Array) -> tuple[Array, Array]:
@@ -144,8 +137,7 @@ class _Sums:
 
     def _block(self, g: Array, part: slice) -> tuple[Array, Array]:
         d = self.rows[part] - self.mean
-        d *= g[part]
-        return _sum(g[part], self.channels), _sum(d, self.channels)
+        return _sum(g[part], self.channels), _sum(g[part], self.channels, d)
 
 
 def _each_block(function: Callable[[slice], Any], rows: Array) -> list[Any]:
