@@ -44,7 +44,7 @@ def gradient_norm(parameters: Iterable[Tensor]) -> float:
 
 def sum_of_squares(x: Array) -> float:
     """Σx², the parts added in float64; where float32 overflows or vanishes, all of it is computed in float64."""
-    flat = x.reshape(-1)
+    flat = x.ravel("K")  # in the order of its memory: no copy is made
     total = 0.0
     for start in range(0, flat.size, DOT):
         part = flat[start : start + DOT]
