@@ -45,15 +45,17 @@ SEAL = b"dlscratch sha256 "
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | os.PathLike[str], *, follow: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` when the block ends well, and otherwise leaves no trace.
 
     It is written beside the old file, synced to the disk, and renamed over it. OutputError if the disk is full or the
-    folder cannot be written. A device or pipe (`/dev/stdout`) is written directly.
+    folder cannot be written. A device or pipe (`/dev/stdout`) is written directly. The file that a link leads to is
+    written in its place, unless `follow` is False: then the file takes the place of the link.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path)) if follow else Path(path)
+    replaced = not follow and target.is_symlink()
     try:
-        if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        if os.path.exists(path) and not replaced and not stat.S_ISREG(os.stat(path).st_mode):
             with open(path, "wb") as file:
                 yield file
             return
@@ -91,9 +93,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a text file atomically, in UTF-8."""
-    with atomic_write(path) as file:
+def write_text(path: str | os.PathLike[str], text: str, *, follow: bool = True) -> None:
+    """Write a text file in UTF-8 as `atomic_write` does."""
+    with atomic_write(path, follow=follow) as file:
         file.write(text.encode(errors="backslashreplace"))
 
 
@@ -102,8 +104,10 @@ def sha256(array: Array) -> str:
     return hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()
 
 
-def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
-    """Write arrays and JSON metadata to `path`, atomically. OutputError if it cannot be written."""
+def save(
+    path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Mapping[str, Any], *, follow: bool = True
+) -> None:
+    """Write arrays and JSON metadata to `path` as `atomic_write` does. OutputError if it cannot be written."""
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     facts = {
         name: {"dtype": array.dtype.str, "shape": list(array.shape), "sha256": sha256(array)}
@@ -114,7 +118,8 @@ def save(path: str | os.PathLike[str], arrays: Mapping[str, Array], metadata: Ma
         raise UsageError(f'{path}: an array cannot be named "{METADATA}"')
     text = json.dumps({**head, **metadata, "arrays": facts}, ensure_ascii=False, allow_nan=True)
     data = text.encode(errors="backslashreplace")  # which is JSON's own way to write half a character of a file's name
-    with atomic_write(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+    written = atomic_write(path, follow=follow)
+    with written as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         archive.comment = _seal(data)
         for name, array in {METADATA: np.frombuffer(data, np.uint8), **arrays}.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
@@ -174,7 +179,9 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Archive]:
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from error
     except ArchiveError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        config = Path(path).suffix in (".yaml", ".yml")
+        advice = f"; a config is trained first: dlscratch train {path}" if config else ""
+        raise CheckpointError(f"{path}: {error}{advice}") from error
 
 
 def _metadata(archive: Archive) -> dict[str, Any]:

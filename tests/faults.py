@@ -40,10 +40,10 @@ class Disk(io.FileIO):
 
 plain = open
 
-def opened(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, *more):
+def opened(file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None):
     if isinstance(file, int) or not set(mode) & set("wxa"):
-        return plain(file, mode, buffering, encoding, errors, newline, *more)
-    writer = io.BufferedWriter(Disk(file, mode.replace("b", "")))
+        return plain(file, mode, buffering, encoding, errors, newline, closefd, opener)
+    writer = io.BufferedWriter(Disk(file, mode.replace("b", ""), closefd, opener))
     return writer if "b" in mode else io.TextIOWrapper(writer, encoding, errors, newline)
 
 def counted(function):

@@ -87,8 +87,7 @@ def _arrays(arrays: Mapping[str, Array], facts: Mapping[str, Mapping[str, Any]])
 
 def _file(path: Path) -> Checked:
     now, facts = file_digest(path), RunFolder(path.parent).read_run()
-    digests = facts.get("sha256")
-    then = digests.get(path.name) if isinstance(digests, dict) else None
+    then = facts.get("sha256", {}).get(path.name)
     if then is None:
         why = "the run has not ended" if facts.get("status") == "running" else "no run.json beside it tells it"
         return Checked("file", path.name, NOT_KNOWN, now, why)
@@ -114,6 +113,8 @@ def _text(path: Path, facts: Mapping[str, Any], data_root: Path | None) -> Check
         return Checked("data", "text", NOT_KNOWN, None, "there is no config.yaml beside it to find the text")
     base = path.parent if data_root is None else data_root
     names = [value for key, value in leaves(read(config).values) if key.startswith("corpus[") or key == "corpus"]
+    if not names or not all(isinstance(name, str) for name in names):
+        return Checked("data", "text", NOT_KNOWN, None, f"{config} does not name the text")
     if STDIN in names:
         return Checked("data", "text", NOT_KNOWN, None, "it came from stdin")
     try:

@@ -75,12 +75,17 @@ class Saved:
 
 @dataclass
 class Reproduction:
-    """Checkpoints of one run, the first-written first, and what the second training has given so far."""
+    """Checkpoints of one run, the first-written first, what it says of itself, and what the second training has given.
+
+    `facts` is its run.json, and `then` its lines of metrics up to the last checkpoint; both are empty without a folder.
+    """
 
     path: Path
     saved: list[Saved]
     origin: Origin
     config: Config
+    facts: dict[str, Any]
+    then: list[dict[str, Any]]
     changed: list[Change] = field(default_factory=list)
     lines: list[dict[str, Any]] = field(default_factory=list)
     step: int = 0
@@ -99,7 +104,10 @@ class Reproduction:
             config = check(Document(os.fspath(path), found.config), Config)
         except ConfigError as error:
             raise CheckpointError(f"{path}: the config in it cannot be used: {error}") from error
-        return cls(path, saved, found, config)
+        if found.folder is None:
+            return cls(path, saved, found, config, {}, [])
+        lines = [line for line in found.folder.read_metrics() if line.get("step", 0) <= saved[-1].step]
+        return cls(path, saved, found, config, found.folder.read_run(), lines)
 
     def train(self, folder: Path) -> Iterator[Step | Epoch]:
         """Train up to the step of the last checkpoint; what is written goes into `folder`, which the caller removes."""
@@ -115,7 +123,8 @@ class Reproduction:
     def _followed(self, run: Run) -> Iterator[Step | Epoch]:
         """The records up to the last checkpoint; and one step more, which diverges again, of a run that diverged."""
         records = run.train()
-        for record in records:
+        self._compare(run, 0)  # a run that diverged in its first step has saved what it began with
+        for record in records if self.saved[-1].step else ():
             self.step = record.step
             if isinstance(record, Step):
                 self._compare(run, record.step)
@@ -128,8 +137,7 @@ class Reproduction:
     @property
     def _diverged_then(self) -> bool:
         """Whether the run diverged at the step after the last checkpoint."""
-        folder, last = self.origin.folder, self.saved[-1].facts
-        return folder is not None and "state" in last and folder.read_run().get("status") == "diverged"
+        return "state" in self.saved[-1].facts and self.facts.get("status") == "diverged"
 
     def _compare(self, run: Run, step: int) -> None:
         """Compare the weights with those of a checkpoint that was written after this step."""
@@ -141,33 +149,28 @@ class Reproduction:
 
     def verdict(self) -> Verdict:
         """What came of it."""
-        facts = {} if self.origin.folder is None else self.origin.folder.read_run()
-        then = {name: facts[name] for name in MACHINE if name in facts}
+        then = {name: self.facts[name] for name in MACHINE if name in self.facts}
         now = environment()
-        lines = self._lines_then()
         return Verdict(
             model=os.fspath(self.path),
             steps=self.saved[-1].step,
-            epochs=len(lines),
+            epochs=len(self.then),
             arrays=sum(len(each.arrays) for each in self.saved),
             numbers=sum(array.size for each in self.saved for array in each.arrays.values()),
-            difference=self._first(lines),
+            difference=self._first(),
             changed=tuple(self.changed),
             environment=tuple(differing(then, {name: now[name] for name in then})) if then else None,
-            notes=tuple(_notes(facts, self.config)),
+            notes=tuple(_notes(self.facts, self.config)),
             diverged=self.diverged and self._diverged_then,
         )
 
-    def _lines_then(self) -> list[dict[str, Any]]:
-        lines = [] if self.origin.folder is None else self.origin.folder.read_metrics()
-        return [line for line in lines if line.get("step", 0) <= self.saved[-1].step]
-
-    def _first(self, lines: list[dict[str, Any]]) -> FirstDifference | None:
+    def _first(self) -> FirstDifference | None:
         """The first difference in time: an epoch's metrics, the run's length, the arrays."""
-        if lines and (found := first_epoch(lines, self.lines)):
+        if self.then and (found := first_epoch(self.then, self.lines)):
             epoch, rows = found
-            before = next((line["step"] for line in reversed(lines) if line["epoch"] < epoch), 0)
-            last = next((line["step"] for line in (*lines, *self.lines) if line["epoch"] == epoch), before)
+            steps = {line["epoch"]: line.get("step", 0) for line in (*self.lines, *self.then)}
+            before = max((step for number, step in steps.items() if number < epoch), default=0)
+            last = steps.get(epoch, before)
             return FirstDifference(f"epoch {epoch}, steps {before + 1} to {last}", rows[0].name, rows[0].a, rows[0].b)
         if self.step < self.saved[-1].step:
             return FirstDifference("the end", "steps", self.saved[-1].step, self.step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import os
@@ -14,7 +15,7 @@ from dlscratch._version import __version__
 from dlscratch.cli import charts, comparing, configs, doctor, drawing, models, replay
 from dlscratch.cli.signals import Interrupted, ignore
 from dlscratch.cli.streams import guard
-from dlscratch.errors import DlscratchError
+from dlscratch.errors import DlscratchError, UsageError
 
 LONGEST_LINE = 2000  # characters of a message: a file from a stranger may have names of megabytes
 EXIT_CODES = """
@@ -33,7 +34,7 @@ class Commands(typer.core.TyperGroup):
             self.add_command(importlib.import_module(f"dlscratch.cli.{LATE[name]}").command())
         elif name in BY_NAME:
             alone = typer.Typer(add_completion=False)
-            alone.command(name)(BY_NAME[name])
+            alone.command(name, cls=CLASSES.get(name))(BY_NAME[name])
             self.add_command(typer.main.get_command(alone))
         return super().resolve_command(ctx, args)
 
@@ -80,6 +81,7 @@ COMMANDS = (
     *(comparing.verify_resume, comparing.reproduce, comparing.diff),
     *(word2vec, vectors, replay.replay, configs.schema, configs.options),
 )
+CLASSES = {"explain": drawing.Expression}  # of commands that read their arguments in a way of their own
 BY_NAME = {command.__name__.replace("_", "-"): command for command in COMMANDS}
 for name, command in BY_NAME.items():
     app.command(name, help=command.__doc__)(lambda: None)
@@ -108,6 +110,10 @@ def _exit_code() -> int:
         return _fail(f"error: {error}", error.exit_code)
     except Interrupted as end:
         return _fail(str(end), end.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:  # which even the question whether there is such a file raises
+            raise
+        return _fail(f"error: {error.filename}: {error.strerror}", UsageError.exit_code)
     except MemoryError:
         return _fail("error: not enough memory; try a smaller batch_size, model, vocabulary or data set", 1)
     return 0

@@ -100,10 +100,11 @@ def report(
     from dlscratch.runs.places import run_at
     from dlscratch.runs.report import collect
 
+    own = out is None  # a name in the run's folder, and not one that the user chose
     out = out or run_at(run).path / "report.html"
     ending = check_output(out, REPORT_ENDINGS)
     console = Console(json=json, quiet=quiet)
     document = collect(run, examples=examples)
-    size = write_output(out, _json(document) if ending == ".json" else page(document))
+    size = write_output(out, _json(document) if ending == ".json" else page(document), follow=not own)
     console.say(f"{out}: {size:,} bytes")
     console.result({"file": str(out), **document})

@@ -105,7 +105,7 @@ class Console:
     def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
         """The command's result: with --json the document, alone on stdout."""
         if self.json:
-            from dlscratch.runs.folder import finite
+            from dlscratch.runs.records import finite
 
             text = json.dumps(finite(document), ensure_ascii=False, indent=2)
             escaped = HIDDEN.sub(lambda match: f"\\u{ord(match.group()):04x}", text)  # all stand inside strings

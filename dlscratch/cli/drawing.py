@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +18,22 @@ if TYPE_CHECKING:
     from dlscratch.pictures.explain import Explanation
     from dlscratch.pictures.graph import Graph
 
+MINUS = re.compile(r"-[^-]")
 ENDINGS = (".svg", ".html", ".dot", ".json", ".txt")
+
+
+class Expression(typer.core.TyperCommand):
+    """A command whose argument may begin with a minus, as options do."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """UsageError that says how to write an expression that would be taken for an option."""
+        options = {option: getattr(each, "is_flag", False) for each in self.get_params(ctx) for option in each.opts}
+        for before, arg in pairwise(["", *args]):
+            if arg == "--":
+                break
+            if MINUS.match(arg) and arg not in {*options, "-h"} and options.get(before, True):  # no value of an option
+                raise UsageError(f'{arg} begins as an option does; write -- before it: dlscratch explain -- "{arg}"')
+        return super().parse_args(ctx, args)
 
 
 def explain(

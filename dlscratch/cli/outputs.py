@@ -35,14 +35,14 @@ def check_output(out: Path | None, endings: Sequence[str] = (), inputs: Iterable
     return ending_of(out, endings) if endings else out.suffix
 
 
-def write_output(out: Path, content: str | bytes) -> int:
+def write_output(out: Path, content: str | bytes, *, follow: bool = True) -> int:
     """Write the whole file or nothing, whatever signals arrive; text in UTF-8. The number of bytes.
 
-    OutputError if it cannot be written.
+    A link is followed, unless `follow` is False. OutputError if it cannot be written.
     """
     from dlscratch.checkpoint import atomic_write
 
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    with whole(), atomic_write(out) as file:
+    with whole(), atomic_write(out, follow=follow) as file:
         file.write(data)
     return len(data)

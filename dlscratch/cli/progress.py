@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,18 +15,25 @@ if TYPE_CHECKING:
 
 FOLLOWED = ("loss", "val_loss", "val_accuracy", "val_rmse", "val_r2")
 WITHOUT_VALIDATION = ("loss", "accuracy", "rmse", "r2")
+LONGEST_LR, LONGEST_TIME = len("  lr 1.234e-05"), len("  0.0012 s")
 
 
-def epoch_line(record: Epoch, epochs: int) -> str:
-    """`epoch  3/40  loss 0.2811  val_loss 0.3012  val_accuracy 0.9444  lr 0.003  0.1 s  best`."""
+def epoch_line(record: Epoch, epochs: int, width: int = sys.maxsize) -> str:
+    """`epoch  3/40  loss 0.2811  val_loss 0.3012  val_accuracy 0.9444  lr 0.003  0.1 s  best`.
+
+    A terminal of less width does without the learning rate, the time, and the last of the metrics, in this order.
+    """
     names = FOLLOWED if "val_loss" in record.values else WITHOUT_VALIDATION
     shown = [f"{name} {figure(record.values[name])}" for name in names if name in record.values]
     notes = ["best"] if record.best else []
     notes += ["time is up"] if not record.complete else []
     notes += ["no improvement: stopped early"] if record.stopped else []
-    width = len(str(epochs))
-    head = f"epoch {record.epoch:>{width}}/{epochs}"
-    return "  ".join([head, *shown, f"lr {number(record.lr)}", f"{record.seconds:.2g} s", *notes])
+    parts = [f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}", *shown]
+    while len(parts) > 2 and len("  ".join([*parts, "best"])) > width:
+        parts.pop()
+    room = width - len("  ".join([*parts, "best"]))
+    lr = [f"lr {number(record.lr)}"] if room >= LONGEST_LR + LONGEST_TIME else []
+    return "  ".join([*parts, *lr, *([f"{record.seconds:.2g} s"] if room >= LONGEST_TIME else []), *notes])
 
 
 def figure(value: Any) -> str:
@@ -48,7 +56,8 @@ class Training:
             self.last = record.values
             if self.bar is not None:
                 self.bar.curve.epoch(record)
-            self.console.say(epoch_line(record, self.epochs))
+            width = self.console.rich.width if self.console.is_terminal else sys.maxsize
+            self.console.say(epoch_line(record, self.epochs, width))
         elif self.bar is not None and self.task is not None:
             self.loss = record.loss if self.loss is None else 0.95 * self.loss + 0.05 * record.loss
             self.bar.curve.step(record, self.loss)

@@ -24,6 +24,7 @@ class _Guarded(io.FileIO):
         self.called = called  # None: there is nowhere to complain
 
     def write(self, data: Any) -> int:
+        """All of it counts as written once nobody reads; OutputError, the first time, where the disk is full."""
         try:
             return super().write(data)
         except OSError as error:

@@ -39,6 +39,7 @@ def train_one(
         describe_experiment(console, experiment)
         with whole() as stop:
             run = Run.resume(experiment, folder) if resume else Run.start(experiment, folder, force=force)
+            _say_where(console, run)
             follow(console, run, stop)
             profiled = _end_profile(console, run, watch)
     result = {**run.finish(), **profiled}
@@ -71,6 +72,7 @@ def train_seeds(
             if not results:
                 describe_experiment(console, run.experiment)
             console.say(f"seed {seed}: {run.folder.path}", style="bold")
+            _say_where(console, run)
             try:
                 follow(console, run, stop)
             except DivergedError as error:
@@ -108,6 +110,12 @@ def describe_experiment(console: Console, experiment: Experiment) -> None:
     console.say(f"{experiment.config.name}: {shape} inputs, target {target.name} ({what}); rows: {rows}; {model}")
     for warning in experiment.warnings:
         console.warn(warning)
+
+
+def _say_where(console: Console, run: Run) -> None:
+    """Where a run goes on that is not at its beginning."""
+    if run.state.step and not run.idle:
+        console.say(f"resuming at epoch {run.state.epoch + 1}, step {run.state.step + 1}")
 
 
 def _profiling(wanted: bool) -> AbstractContextManager[Profile | None]:

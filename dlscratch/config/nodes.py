@@ -128,6 +128,7 @@ class _Composer:
         self.anchors: dict[str, Node | None] = {}
 
     def document(self, events: Iterator[Any]) -> Node:
+        """The whole text, which holds one document; an empty one is null."""
         self.events = events
         next(events)  # the stream begins
         if isinstance(next(events), yaml.StreamEndEvent):
@@ -139,6 +140,7 @@ class _Composer:
         return root
 
     def node(self, event: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        """The value that begins with an event; it is taken in to its end, also where its tag is a problem."""
         if isinstance(event, yaml.AliasEvent):
             return self.alias(event, path, depth)
         if depth > MAX_DEPTH:
@@ -159,6 +161,7 @@ class _Composer:
         return node
 
     def alias(self, event: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        """The node of an anchor itself, not a copy: however often it is named, it is there once."""
         node = self.anchors.get(event.anchor)
         if node is None:
             why = "stands inside its own anchor" if event.anchor in self.anchors else "has no anchor before it"
@@ -169,6 +172,7 @@ class _Composer:
         return node
 
     def scalar(self, event: yaml.ScalarEvent, path: tuple[str | int, ...]) -> Any:
+        """Text where it is quoted, and otherwise what it looks like: a number, true, null …"""
         text: str = event.value
         if half := SURROGATE.search(text):
             self.problem(event, path, f"the character U+{ord(half[0]):04X} is not allowed")
@@ -182,6 +186,7 @@ class _Composer:
             return 0
 
     def sequence(self, start: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        """The list that begins with an event, to its end."""
         node = Node([], _place(start))
         while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
             item = self.node(event, (*path, len(node.value)), depth + 1)
@@ -190,6 +195,7 @@ class _Composer:
         return node
 
     def mapping(self, start: Any, path: tuple[str | int, ...], depth: int) -> Node:
+        """The mapping that begins with an event; its own keys go before those of a merge (`<<`)."""
         node = Node({}, _place(start))
         merged: dict[str, Any] = {}
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):

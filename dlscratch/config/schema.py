@@ -128,6 +128,7 @@ class Data(Readers):
 
     @classmethod
     def contradictions(cls, written: dict[str, Any]) -> Iterable[tuple[tuple[str, ...], str]]:
+        """No reader, or several; and parts that leave no rows for training."""
         chosen = [kind for kind in READERS if kind in written]
         if len(chosen) != 1:
             got = f"{len(chosen)}: {', '.join(chosen)}" if chosen else "none"

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+MOST, LEAST = 1e300, 1e-300  # of a number that is drawn, and of a range or a logarithm's number: so nothing overflows
+ALIKE = 1e-10  # relative; a narrower range is as good as none
 
 
 @dataclass(frozen=True)
@@ -35,25 +37,27 @@ class Axis:
         margin: float = 0.0,
         most: float = math.inf,
     ) -> Axis:
-        """The axis that shows all finite values (for `log`: the positive ones), and a margin, a part of the range.
+        """The axis that shows all that can be drawn (for `log`: positive values), and a margin, a part of the range.
 
-        It does not go beyond `most`, the best that there is.
+        The margin does not go beyond `most`, the best that there is.
         """
-        shown = [x for x in values if x is not None and math.isfinite(x) and (x > 0 or not log)]
+        shown = [x for x in values if x is not None and _drawn(x, log)]
         low, high = (min(shown), max(shown)) if shown else (0.0, 1.0) if not log else (0.1, 1.0)
+        most = max(most, high)
         if log:
             low, high = (low, high) if high > low else (low / 2, high * 2)
             return cls(low, high, start, end, log)
         low, high = (math.floor(low), math.ceil(high)) if whole else (low, high)
-        if high - low <= 1e-12 * max(abs(low), abs(high)):
-            half = 0.5 if whole else (abs(low) or 1) / 2
+        size = max(abs(low), abs(high))
+        if high - low <= max(LEAST, ALIKE * size):
+            half = max(0.5, ALIKE * size) if whole or size <= LEAST else size / 2
             low, high = low - half, high + half
         room = margin * (high - low)
-        return cls(low - room, max(low, min(high + room, most)), start, end, whole=whole)
+        return cls(low - room, min(high + room, most), start, end, whole=whole)
 
     def __call__(self, value: float | None) -> float | None:
         """The place of a value; None for what cannot be drawn."""
-        if value is None or not math.isfinite(value) or (self.log and value <= 0):
+        if value is None or not _drawn(value, self.log):
             return None
         low, high, x = (math.log(v) if self.log else v for v in (self.low, self.high, value))
         return self.start + (x - low) / (high - low) * (self.end - self.start)
@@ -67,6 +71,10 @@ class Axis:
         step = max(round_step((self.high - self.low) / max(1, most - 1)), 1 if self.whole else 0)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return [float(f"{number * step:.12g}") for number in range(first, last + 1)] or [self.low]
+
+
+def _drawn(value: float, log: bool) -> bool:
+    return LEAST <= value <= MOST if log else abs(value) <= MOST
 
 
 def round_step(least: float) -> float:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any, Literal
 
 from dlscratch.errors import UsageError, did_you_mean
-from dlscratch.pictures.axes import Axis
+from dlscratch.pictures.axes import Axis, tick_name
 from dlscratch.pictures.colours import COLOURS
 from dlscratch.pictures.figures import drawable, image
 
@@ -209,5 +209,9 @@ def _axes(axes: Any, chart: Chart, log: bool) -> None:
     title = drawable(chart.title)
     axes.set(title=title, xlabel=chart.x_name, ylabel=f"{title}{unit}", yscale="log" if log else "linear")
     axes.set(xticks=x.ticks(9))
+    if log:  # as on a terminal; matplotlib's own names are powers in mathtext
+        ticks = Axis.around((y for series in chart.series for y in series.y), log=True).ticks()
+        axes.set_yticks(ticks, list(map(tick_name, ticks)))
+        axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()

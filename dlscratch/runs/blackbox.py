@@ -67,7 +67,7 @@ class BlackBox:
             "input_shape": list(self.network.input_shape or ()),
             "loss": self.loss_spec,
         }
-        checkpoint.save(path, {**self.network.state_dict(), **batch}, {**own, **self.facts})
+        checkpoint.save(path, {**self.network.state_dict(), **batch}, {**own, **self.facts}, follow=False)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> BlackBox:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlscratch.errors import UsageError
-from dlscratch.runs.places import metrics_at, run_at, unfinished
+from dlscratch.runs.places import run_at, unfinished
 
 
 def metrics_of(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
@@ -17,7 +17,7 @@ def metrics_of(paths: Sequence[Path]) -> dict[str, list[dict[str, Any]]]:
     names = Counter(folder.path.resolve().name for folder in found)
     runs = {}
     for folder in found:
-        lines = metrics_at(folder)
+        lines = folder.read_metrics()
         if not lines:
             raise UsageError(f"{folder.path}: {unfinished(folder)}")
         name = folder.path.resolve().name

@@ -1,11 +1,13 @@
-"""The folder of a run: its config, facts, metrics, model or vectors, and state, each file whole at any moment."""
+"""The folder of a run: its config, facts, metrics, model or vectors, and state, each file whole at any moment.
+
+Links in it are never written through (`follow=False`): the folder may be a stranger's, and lead to any file of ours.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import json
-import math
 import os
 import platform
 import shlex
@@ -22,6 +24,8 @@ from dlscratch import backend, blas
 from dlscratch._version import __version__
 from dlscratch.checkpoint import make_folder, write_text
 from dlscratch.errors import CheckpointError, OutputError, UsageError
+from dlscratch.runs import records
+from dlscratch.runs.records import finite
 
 FILES = ("last.npz", "best.npz", "metrics.jsonl", "config.yaml", "run.json")
 VECTORS = "vectors.npz"  # of a word2vec run, in the place of best.npz
@@ -107,14 +111,8 @@ class RunFolder:
         write_json(self.profile, document)
 
     def read_run(self) -> dict[str, Any]:
-        """run.json, or an empty dict where there is none."""
-        try:
-            facts = json.loads(self.run.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"{self.run}: cannot be read: {error}") from error
-        return facts if isinstance(facts, dict) else {}
+        """run.json, or an empty dict where there is none; CheckpointError if it is damaged."""
+        return records.read_run(self.run)
 
     def digests(self, *names: str) -> dict[str, str]:
         """The SHA-256 of those of the files that are there."""
@@ -123,7 +121,7 @@ class RunFolder:
     def append_metrics(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Add lines to metrics.jsonl and sync it; OutputError if the disk is full."""
         try:
-            with open(self.metrics, "a", encoding="utf-8") as file:
+            with open(self.metrics, "a", encoding="utf-8", opener=_not_through_links) as file:
                 file.writelines(map(_line, lines))
                 file.flush()
                 os.fsync(file.fileno())
@@ -131,41 +129,28 @@ class RunFolder:
             raise OutputError(f"{self.metrics}: cannot be written: {error.strerror}") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, up to one that was cut off while it was written."""
-        lines = []
-        if self.metrics.exists():
-            for text in self.metrics.read_bytes().split(b"\n"):
-                try:
-                    lines.append(dict(json.loads(text)))
-                except (ValueError, TypeError, RecursionError):
-                    break
-        return lines
+        """The lines of metrics.jsonl, up to one that was cut off while it was written; CheckpointError: damaged."""
+        return records.read_metrics(self.metrics)
 
     def rewind_metrics(self, epochs: int, unwritten: Iterable[Mapping[str, Any]] = ()) -> None:
         """Keep the lines of the first `epochs` epochs, with those that were still to be written; others come again."""
         found = (line for line in (*unwritten, *self.read_metrics()) if isinstance(line.get("epoch"), int))
         lines = {line["epoch"]: line for line in found if line["epoch"] <= epochs}
-        write_text(self.metrics, "".join(map(_line, (lines[epoch] for epoch in sorted(lines)))))
+        text = "".join(map(_line, (lines[epoch] for epoch in sorted(lines))))
+        write_text(self.metrics, text, follow=False)
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document, atomically."""
-    write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(finite(document), indent=2, ensure_ascii=False) + "\n", follow=False)
+
+
+def _not_through_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _line(facts: Mapping[str, Any]) -> str:
     return json.dumps(finite(facts), ensure_ascii=False) + "\n"
-
-
-def finite(value: Any) -> Any:
-    """A document as JSON can hold it: NaN and infinities become null."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def file_digest(path: Path) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from dlscratch.errors import CheckpointError, UsageError
+from dlscratch.errors import UsageError
 from dlscratch.runs.folder import VECTORS, RunFolder
 
 MOST_NAMED = 8
@@ -44,16 +43,6 @@ def vectors_at(path: Path) -> Path:
     """The file or projector's folder itself; of a run's folder its word vectors."""
     own = path / VECTORS
     return own if own.exists() else path
-
-
-def metrics_at(folder: RunFolder) -> list[dict[str, Any]]:
-    """The lines of metrics.jsonl. CheckpointError where one holds text in the place of a number."""
-    lines = folder.read_metrics()
-    for number, line in enumerate(lines, start=1):
-        for name, value in line.items():
-            if isinstance(value, str | dict):
-                raise CheckpointError(f"{folder.metrics}:{number}: {name} is not a number")
-    return lines
 
 
 def unfinished(folder: RunFolder) -> str:

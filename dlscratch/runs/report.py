@@ -7,18 +7,20 @@ from typing import Any
 
 from dlscratch import checkpoint
 from dlscratch.datasets import Part
-from dlscratch.errors import UsageError
+from dlscratch.errors import CheckpointError, UsageError
+from dlscratch.nn.fields import check_fields
 from dlscratch.pictures.tensors import histograms, histograms_json
-from dlscratch.runs.folder import RunFolder, finite
+from dlscratch.runs.folder import RunFolder
 from dlscratch.runs.held_out import experiment_of
 from dlscratch.runs.inspection import inspect
-from dlscratch.runs.places import metrics_at, run_at, unfinished
+from dlscratch.runs.places import run_at, unfinished
+from dlscratch.runs.records import PARTS, finite
 from dlscratch.runs.report_rows import Rows, classification, regression
 from dlscratch.runs.trained import TrainedModel
 
 ENVIRONMENT = ("dlscratch", "python", "numpy", "blas", "platform", "processors", "command")
 TIMES = ("status", "started", "resumed", "finished", "seconds", "error")
-PARTS = ("test", "validation", "train")  # the first that there is, is shown
+PER_CLASS = dict.fromkeys(("precision", "recall", "f1"), list[float | None]) | {"confusion_matrix": list[list[int]]}
 ADVICE = "use --no-examples for a report without the data"
 
 
@@ -34,7 +36,8 @@ def collect(path: Path, *, examples: bool = True) -> dict[str, Any]:
         raise UsageError(f"{path}: there is no {folder.best.name}, the model of a run, in it: {why}")
     model = TrainedModel.load(folder.best)
     facts = folder.read_run()
-    results = _with_examples(folder, model) if examples else _without_examples(facts)
+    check_fields(facts, f"{folder.run}", {}, {"seconds": float | None})  # those of word2vec are several
+    results = _with_examples(folder, model) if examples else _without_examples(folder, facts, model)
     document = {
         "name": model.facts["config"].get("name") or folder.path.name,
         "run": {key: facts[key] for key in TIMES if key in facts},
@@ -43,19 +46,25 @@ def collect(path: Path, *, examples: bool = True) -> dict[str, Any]:
         "task": model.objective.target.task,
         "classes": list(model.preprocessor.class_names),
         "best_epoch": model.facts["training"].get("epoch"),
-        "epochs": metrics_at(folder),
+        "epochs": folder.read_metrics(),
         **results,
         "model": _model(folder, model),
-        "config": folder.config.read_text(encoding="utf-8") if folder.config.exists() else "",
+        "config": _config(folder),
         "environment": {key: facts[key] for key in ENVIRONMENT if key in facts},
     }
     return dict(finite(document))
 
 
+def _config(folder: RunFolder) -> str:
+    """The text of config.yaml, which nobody reads further: whatever its bytes are, they are shown."""
+    return folder.config.read_text(encoding="utf-8", errors="backslashreplace") if folder.config.is_file() else ""
+
+
 def _data(facts: dict[str, Any], model: TrainedModel) -> dict[str, Any]:
     stored = facts.get("data", {})
     inputs = {"inputs": list(model.preprocessor.input_shape), "columns": list(model.preprocessor.kinds)}
-    return {"files": stored.get("files", {}), "rows": stored.get("rows", {}), **inputs}
+    rows = {name: count for name, count in stored.get("rows", {}).items() if name in PARTS}
+    return {"files": stored.get("files", {}), "rows": rows, **inputs}
 
 
 def _model(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
@@ -74,11 +83,18 @@ def _model(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def _without_examples(facts: dict[str, Any]) -> dict[str, Any]:
-    """The results that the run itself has written, where it came to its end."""
-    found = facts.get("result", {})
-    part = next((name for name in PARTS if name in found), None)
-    return {"part": part, "results": found.get(part, {}), "examples": []}
+def _without_examples(folder: RunFolder, facts: dict[str, Any], model: TrainedModel) -> dict[str, Any]:
+    """The results that the run itself has written, where it came to its end; CheckpointError: they are of no model."""
+    results = facts.get("result", {})
+    part = next((name for name in PARTS if name in results), None)  # the first that there is, is shown
+    found, what = results.get(part, {}), f"{folder.run}: result.{part}"
+    check_fields(found, what, {})
+    needed = PER_CLASS if "confusion_matrix" in found else {}
+    check_fields(found, what, needed, dict.fromkeys(found, float | list | None) | needed)
+    lists = [found[name] for name in needed] + found.get("confusion_matrix", [])
+    if any(len(values) != len(model.preprocessor.class_names) for values in lists):
+        raise CheckpointError(f"{what}: expected a number for each of {len(model.preprocessor.class_names)} classes")
+    return {"part": part, "results": found, "examples": []}
 
 
 def _with_examples(folder: RunFolder, model: TrainedModel) -> dict[str, Any]:

@@ -94,8 +94,7 @@ class Run:
             what = f"{type(error).__name__}: {error}"
             raise CheckpointError(f"{folder.last}: the state of the training is damaged ({what})") from error
         run.facts |= {"started": before.get("started", run.facts["started"])}
-        resumed = before.get("resumed")
-        run.facts |= {"resumed": [*(resumed if isinstance(resumed, list) else ()), clock(run.started)]}
+        run.facts |= {"resumed": [*before.get("resumed", ()), clock(run.started)]}
         run.idle = run.state.epoch >= experiment.config.training.epochs and before.get("status") == "finished"
         if not run.idle:
             folder.lock()
@@ -108,7 +107,7 @@ class Run:
         """Write the config, and run.json with the status of a run under way."""
         config = rebased(effective(self.experiment.config), self.experiment.base, self.folder.path)
         self.folder.write_run({**self.facts, "status": "running"})  # first: a config.yaml alone is nobody's run
-        write_text(self.folder.config, to_yaml(config))
+        write_text(self.folder.config, to_yaml(config), follow=False)
 
     def _computing(self) -> AbstractContextManager[None]:
         """The threads that the config allows; BLAS has its part of them."""
@@ -189,10 +188,10 @@ class Run:
         if self.idle:
             return
         if self._best is not None:
-            checkpoint.save(self.folder.best, *self._best)
+            checkpoint.save(self.folder.best, *self._best, follow=False)
             self._best = None
         arrays, metadata = self.contents()
-        checkpoint.save(self.folder.last, arrays, {**metadata, "lines": self._lines})
+        checkpoint.save(self.folder.last, arrays, {**metadata, "lines": self._lines}, follow=False)
         self.folder.append_metrics(self._lines)
         self._lines = []
         self._saved = time.monotonic()

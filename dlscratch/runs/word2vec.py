@@ -107,8 +107,7 @@ class Word2VecRun:
         run = cls(settings, path, tell)
         before = run.folder.read_run()
         run._check_same(before)
-        resumed = before.get("resumed")
-        resumed = [*(resumed if isinstance(resumed, list) else ()), clock(time.time())]
+        resumed = [*before.get("resumed", ()), clock(time.time())]
         run.facts |= {"started": before.get("started"), "resumed": resumed}
         if before.get("status") == "finished" and run.folder.vectors.exists():
             check_fields(before.get("result"), f"{run.folder.run}: result", RESULT)
@@ -134,7 +133,7 @@ class Word2VecRun:
         if "stopwords" in values:
             values["stopwords"] = self._seen_from_folder(values["stopwords"])
         self.folder.write_run({**self.facts, "status": "running"})  # first: a config.yaml alone is nobody's run
-        write_text(self.folder.config, to_yaml(values))
+        write_text(self.folder.config, to_yaml(values), follow=False)
 
     def _seen_from_folder(self, path: str) -> str:
         return path if path == STDIN else rebased_path(path, Path(), self.folder.path)
@@ -205,7 +204,8 @@ class Word2VecRun:
         """
         begin = time.monotonic()
         arrays, facts = self.trainer.state()
-        checkpoint.save(self.folder.last, arrays, {**facts, "kind": f"{KIND} state", "lines": self._lines})
+        facts |= {"kind": f"{KIND} state", "lines": self._lines}
+        checkpoint.save(self.folder.last, arrays, facts, follow=False)
         self._write_metrics()
         self._saved = time.monotonic()
         self._pause = (self._saved - begin) / SAVE_SHARE
@@ -227,6 +227,7 @@ class Word2VecRun:
     def finish(self) -> dict[str, Any]:
         """Write vectors.npz, and remove what only a resume needs; the result, which run.json keeps."""
         if self.result is None:
+            self.folder.vectors.unlink(missing_ok=True)  # if it is a link, not to write through it
             sha256 = self.trainer.save(self.folder.vectors, self.settings.run.input_only)
             self._write_metrics()
             self.result = {**self._summary(), "sha256": sha256}

@@ -61,6 +61,7 @@ class TopK(Metric):
         check_options(self)
 
     def sums(self, output: Array, target: Array) -> Array:
+        """The number of hits, and that of the examples that count."""
         _, actual = classes_of(output, target)
         if self.k > output.shape[1]:
             raise UsageError(f"top_k: k is {self.k}, but the model has {output.shape[1]} outputs; choose a smaller k")

@@ -10,7 +10,7 @@ import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
@@ -149,21 +149,18 @@ class _Digested(io.RawIOBase):
         super().close()
 
 
-class _guarded:  # noqa: N801
-    """A context that closes a file, and makes a DataError with its name of whatever goes wrong in reading it."""
-
-    def __init__(self, name: str, file: Any) -> None:
-        self.name, self.file = name, file
-
-    def __enter__(self) -> Any:
-        return self.file
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self.file.close()
-        if isinstance(error, MemoryError):  # an .xz says itself how much it takes, up to 4 GB
-            raise DataError(f"{self.name}: takes more memory to unpack than there is; unpack it first") from error
-        if isinstance(error, DAMAGE) and not isinstance(error, UnicodeError):
-            raise DataError(f"{self.name}: cannot be read to its end ({error}); copy or download it again") from error
+@contextmanager
+def _guarded(name: str, file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The file, closed at the end; whatever goes wrong in reading it becomes a DataError with its name."""
+    try:
+        with file:
+            yield file
+    except UnicodeError:
+        raise
+    except MemoryError as error:  # an .xz says itself how much it takes, up to 4 GB
+        raise DataError(f"{name}: takes more memory to unpack than there is; unpack it first") from error
+    except DAMAGE as error:
+        raise DataError(f"{name}: cannot be read to its end ({error}); copy or download it again") from error
 
 
 def _unpacked(name: str, raw: _Digested) -> IO[bytes]:

@@ -213,7 +213,8 @@ def _writing(path: Path) -> Iterator[IO[bytes]]:
     """A new file; OutputError, and no file, if it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
+        _forget(path)  # so that no link is followed
+        with path.open("xb") as file:
             yield file
     except OSError as error:
         _forget(path)
@@ -234,7 +235,8 @@ def _save(encoded: Encoded) -> None:
     }
     names = ("training", "held_out", "fingerprint", "recipe")
     facts = {name: getattr(encoded, name) for name in names}
-    checkpoint.save(encoded.folder / FACTS, arrays, {"kind": KIND, **facts, "report": asdict(encoded.report)})
+    facts |= {"kind": KIND, "report": asdict(encoded.report)}
+    checkpoint.save(encoded.folder / FACTS, arrays, facts, follow=False)
 
 
 def remove(folder: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal
 
 Shape = bytes | str
@@ -49,7 +50,7 @@ class Tokenizer:
         self.lowercase = lowercase and kind == "words"
         self._table = _byte_table(keep_all=kind == "whitespace", lowercase=self.lowercase)
 
-    def shapes(self, text: bytes) -> list[Shape]:
+    def shapes(self, text: bytes) -> Sequence[Shape]:
         """The shapes of a piece of text that is valid UTF-8, with END after each sentence."""
         if self.sentences == "punctuation":
             text = SENTENCE_END.sub(rb"\g<0>" + END, text).replace(b"\n", b" ")
@@ -58,7 +59,7 @@ class Tokenizer:
                 return self._cut_by_pattern(text)
             for sign in GLUE if self.kind == "words" else ():
                 text = text.replace(sign, b" ")
-        return text.translate(self._table).replace(END, b" " + END + b" ").split()  # type: ignore[return-value]
+        return text.translate(self._table).replace(END, b" " + END + b" ").split()
 
     def _cut_by_pattern(self, text: bytes) -> list[Shape]:
         marked = text.replace(b"\n", END).replace(END, b"\n").decode()

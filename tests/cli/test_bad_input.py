@@ -304,3 +304,15 @@ def test_a_wrong_argument(cli: Cli, run: Path, args: list[str], message: str) ->
     done = cli(*args, cwd=run)
     assert (done.returncode, files(run)) == (2, before)
     assert message in done.stderr
+
+
+LONG_NAME = "n" * 300
+READERS = (["inspect"], ["plot"], ["reproduce"], ["replay"], ["graph"], ["report"], ["word2vec"], ["init"], ["check"])
+
+
+@pytest.mark.parametrize("args", [*READERS, ["diff", "run"], ["vectors", "nearest"]], ids=" ".join)
+def test_a_name_that_is_longer_than_the_system_takes(cli: Cli, run: Path, args: list[str]) -> None:
+    more = ["x"] if args[0] == "vectors" else []
+    message = refused(cli, run, *args, LONG_NAME, *more, code=2)
+    assert message.startswith(LONG_NAME)
+    assert message.rstrip().endswith("File name too long")

@@ -34,6 +34,11 @@ def test_explain_as_json(cli: Cli) -> None:
 def test_explain_after_two_dashes_may_begin_with_a_minus(cli: Cli) -> None:
     done = cli("explain", "--quiet", "--", "-x * 2", "x=3")
     assert "x: -2" in done.stdout  # the text is the result: --quiet leaves it
+    for args in (["-x * 2", "x=3"], ["--quiet", "-x * 2", "x=3"]):
+        done = cli("explain", *args)
+        how = 'begins as an option does; write -- before it: dlscratch explain -- "-x * 2"'
+        assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: -x * 2 {how}\n")
+    assert "-y does not occur" in cli("explain", "x", "x=3", "--constant", "-y").stderr  # an option's value
 
 
 @pytest.mark.parametrize(

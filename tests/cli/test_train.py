@@ -8,11 +8,15 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Cli
 from tiny_runs import ENVIRONMENT, FLOWERS, HEIGHTS, metrics_of, project
+
+from dlscratch.cli.progress import epoch_line
+from dlscratch.training import Epoch
 
 EPOCH = r"epoch +(\d+)/(\d+)  loss [\d.]+  .*val_loss [\d.]+  val_accuracy [\d.]+.*  lr 0\.01  [\d.]+ s"
 
@@ -82,6 +86,19 @@ def test_a_config_in_another_folder_and_a_name_with_odd_characters(cli: Cli, tmp
     assert cli("evaluate", run / "best.npz", "-q", cwd=tmp_path).returncode == 0
 
 
+def test_a_narrow_terminal_has_a_line_an_epoch_all_the_same() -> None:
+    values = {"loss": 0.28114, "val_loss": 0.30125, "val_accuracy": 0.94444}
+    best = Epoch(epoch=3, step=60, values=values, lr=0.003, best=True, seconds=0.1, samples_per_second=1)
+    whole = "epoch  3/40  loss 0.2811  val_loss 0.3013  val_accuracy 0.9444  lr 0.003  0.1 s  best"
+    assert epoch_line(best, 40) == epoch_line(best, 40, 100) == whole
+    assert epoch_line(best, 40, 80) == whole.replace("  lr 0.003", "")
+    assert epoch_line(best, 40, 70) == whole.replace("  lr 0.003  0.1 s", "")
+    for width in range(35, 120):
+        shown = epoch_line(best, 40, width)
+        assert len(shown) <= width
+        assert epoch_line(replace(best, best=False), 40, width) == shown.removesuffix("  best")
+
+
 def test_force_replaces_resume_goes_on_and_neither_is_refused(cli: Cli, tmp_path: Path) -> None:
     project(tmp_path)
     train = ["train", "flowers.yaml", "--out", "run"]
@@ -93,8 +110,12 @@ def test_force_replaces_resume_goes_on_and_neither_is_refused(cli: Cli, tmp_path
     assert (tmp_path / "run" / "best.npz").read_bytes() == best
     assert cli(*train, "-q", "--resume", "--set", "training.epochs=2", cwd=tmp_path).returncode == 0
     assert [line["epoch"] for line in metrics_of(tmp_path / "run")] == [1, 2]
-    done = cli(*train, "--resume", "--set", "training.epochs=2", cwd=tmp_path)
+    done = cli(*train, "--resume", "--set", "training.epochs=3", cwd=tmp_path)
+    assert done.stdout.splitlines()[1] == "resuming at epoch 3, step 11"
+    assert done.stdout.splitlines()[2].startswith("epoch 3/3")
+    done = cli(*train, "--resume", "--set", "training.epochs=3", cwd=tmp_path)
     assert "nothing is left to train; raise training.epochs or training.time_limit to go on\n" in done.stdout
+    assert "resuming" not in done.stdout
     assert cli(*train, "-q", "--force", cwd=tmp_path).returncode == 0
     assert [line["epoch"] for line in metrics_of(tmp_path / "run")] == [1, 2, 3]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import sys
 from xml.etree import ElementTree
 
@@ -37,6 +38,31 @@ def test_ticks_are_few_round_and_inside(low: float, high: float, most: int) -> N
     assert all(axis.low - 1e-6 * span <= tick <= axis.high + 1e-6 * span for tick in ticks)
     assert axis(axis.low) == 0
     assert axis(axis.high) == pytest.approx(1)
+
+
+KINDS = st.sampled_from(["", "log", "whole"])
+ANY = st.floats() | st.integers(-(10**40), 10**40) | st.sampled_from([0, 1, 1e308, -1e308, 5e-324])
+
+
+@given(st.lists(ANY, max_size=5), KINDS, st.sampled_from([1, math.inf]), st.integers(1, 9))
+def test_whatever_the_numbers_all_that_is_drawn_lies_on_the_axis(
+    values: list[float], kind: str, most: float, count: int
+) -> None:
+    options = {"most": most, "margin": 0.05} if kind != "whole" else {"whole": True}
+    axis = Axis.around(values, 0, 79, log=kind == "log", **options)
+    ticks = axis.ticks(count)
+    assert 1 <= len(ticks) <= count + 1
+    places = [axis(value) for value in (*values, *ticks)]
+    assert all(place is None or -1 <= place <= 80 for place in places)
+    usual = [value for value in values if 1e-300 < value < 1e300]
+    assert None not in map(axis, usual)
+
+
+def test_a_value_that_is_better_than_the_best_is_drawn_all_the_same() -> None:
+    for wrong, name in ((2.0, "2"), (1e6, "1M"), (9223372036854775808, "9.22e+18")):
+        lines = [{"epoch": epoch, "accuracy": value} for epoch, value in enumerate((0.5, wrong, 0.4), start=1)]
+        [chart] = curves.charts({"a": lines}, ["accuracy"])
+        assert as_text(plot(chart, 60, 6)).split("\n")[1].lstrip().startswith(f"{name}┤")
 
 
 def test_ticks_by_powers_of_ten() -> None:
@@ -212,6 +238,14 @@ def test_drawing_with_matplotlib() -> None:
         assert files[0] == files[1]  # equal figures, equal files
     for shape in ((3, 4, 4), (3, 4, 4, 3)):
         assert tensors.draw_filters("0.weight", np.ones(shape)).startswith(b"\x89PNG")
+
+
+def test_powers_of_ten_in_a_picture_are_named_as_on_a_terminal() -> None:
+    pytest.importorskip("matplotlib")
+    [chart] = curves.charts({"a": [{"epoch": epoch, "loss": 10.0 ** (5 - epoch)} for epoch in range(1, 8)]})
+    text = curves.draw([chart], "svg", log=True).decode()
+    assert all(f">{name}</text>" in text for name in ("0.01", "1", "10k"))
+    assert "$" not in text
 
 
 def test_names_in_a_picture_are_text_under_a_title() -> None:

@@ -147,7 +147,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
         Run.resume(build(config), tmp_path / "run")
     train(config, tmp_path / "run")
     (tmp_path / "run" / "last.npz").unlink()
-    for facts in ({"status": "finished"}, {"data": 3}, {"data": {"files": None}}):
+    for facts in ({"status": "finished"}, {"data": {}}, {"data": {"rows": {"train": 3}}}):
         old = json.loads((tmp_path / "run" / "run.json").read_text())
         (tmp_path / "run" / "run.json").write_text(json.dumps({**old, "status": "running", **facts}))
         with pytest.raises(UsageError, match="nothing to resume; start anew with --force"):

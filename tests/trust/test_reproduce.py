@@ -177,6 +177,34 @@ def test_a_run_that_diverged_diverges_again(cli: Cli, folder: Path) -> None:
     found = reproduced(folder / "run")
     assert found.difference is not None
     assert (found.difference.where, found.difference.name) == ("step 16", "diverged")
+    assert reproduced(folder / "run" / "best.npz").identical  # it does not tell of what came next
+
+
+def test_a_run_that_diverged_in_its_first_step(cli: Cli, tmp_path: Path) -> None:
+    data = flowers().splitlines()
+    data[24] = "2.5,1e300,red,aster"
+    project(tmp_path, FLOWERS.replace("batch_size: 7", "batch_size: 60"), "\n".join(data) + "\n")
+    options = ["data.preprocessing={scale: none}", "data.validation=0", "data.test=0"]
+    more = [text for option in options for text in ("--set", option)]
+    assert cli("train", "flowers.yaml", "--out", "run", "-q", *more, cwd=tmp_path).returncode == 4
+    done = cli("reproduce", "run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("identical in every bit: 0 steps, 0 epochs of metrics, ")
+    assert done.stdout.splitlines()[-1].endswith("; the next step diverged, too")
+
+    def change(arrays: dict[str, Any], metadata: dict[str, Any]) -> None:
+        arrays["0.weight"][2, 3] += 0.5
+
+    rewrite(tmp_path / "run" / "last.npz", change)
+    found = reproduced(tmp_path / "run")
+    assert found.difference is not None
+    assert (found.difference.where, found.difference.name) == ("the arrays after step 0", "0.weight[2, 3]")
+    tame = Run.start(build(project(tmp_path / "tame")), tmp_path / "tame" / "run")
+    tame.save()
+    (tmp_path / "tame" / "run" / "run.json").write_text('{"status": "diverged"}')
+    found = reproduced(tmp_path / "tame" / "run")
+    assert found.difference is not None
+    assert (found.difference.where, found.difference.name) == ("step 1", "diverged")
 
 
 def test_other_data_are_refused_and_named(cli: Cli, folder: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +24,7 @@ from tiny_runs import ENVIRONMENT, FLOWERS, arrays_of, metrics_of, project, trai
 from dlscratch.checks.difference import compare
 from dlscratch.checks.noise import Sample, compare_seeds, holm, student, welch
 from dlscratch.errors import CheckpointError, UsageError
+from dlscratch.runs.folder import RunFolder
 
 FIRST, SEEDS = 4, (4, 5, 6)
 
@@ -122,9 +126,27 @@ def test_seeds_that_a_summary_would_leave_out(cli: Cli, tmp_path: Path) -> None:
     for more in ([], ["--resume"]):
         done = cli(*train_, "2", *more, cwd=tmp_path)
         assert (done.returncode, "x also holds the runs of seeds 3, 4; raise --seeds" in done.stderr) == (2, True)
+    (tmp_path / "x" / "seed-7").mkdir()
+    (tmp_path / "x" / "seed-7" / "config.yaml").write_text("mine")
+    done = cli(*train_, "2", "--force", cwd=tmp_path)
+    assert (done.returncode, "x/seed-7 holds a config.yaml that is not of a run" in done.stderr) == (2, True)
+    assert (tmp_path / "x" / "seed-3" / "best.npz").exists()  # nothing is removed before all is known
+    shutil.rmtree(tmp_path / "x" / "seed-7")
     assert cli(*train_, "2", "--force", cwd=tmp_path).returncode == 0
     assert sorted(path.name for path in (tmp_path / "x").iterdir()) == ["seed-1", "seed-2", "seed-4", "summary.json"]
     assert [path.name for path in (tmp_path / "x" / "seed-4").iterdir()] == ["notes.txt"]
+    wild = ["--set", "optimizer={sgd: {lr: 1e18}}", "--set", "training.epochs=9"]
+    assert cli(*train_, "2", "--force", *wild, cwd=tmp_path).returncode == 4
+    assert not (tmp_path / "x" / "summary.json").exists()  # its runs are gone
+
+
+def test_a_folder_whose_run_was_removed_is_free(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    folder.remove()
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as another process would
+    os.close(descriptor)
 
 
 def test_a_seed_that_diverges_is_named(cli: Cli, tmp_path: Path) -> None:
