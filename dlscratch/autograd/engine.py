@@ -219,7 +219,7 @@ def op(*samples: Any) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
         def apply(*operands: Any, **options: Any) -> Tensor:
             if variadic:
                 operands = tuple(operands[0]) if isinstance(operands[0], list | tuple) else operands
-            elif len(operands) > len(names) or not options.keys().isdisjoint(names):
+            elif len(operands) > len(names) or (options and not options.keys().isdisjoint(names)):
                 options = dict(loose.bind(*operands, **options).arguments)
                 operands = tuple([options.pop(name, None) for name in names])
             tensors = [x for x in operands if isinstance(x, Tensor)]

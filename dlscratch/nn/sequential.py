@@ -19,7 +19,7 @@ from dlscratch.nn.layers.base import Layer
 from dlscratch.nn.layers.images import Conv2d
 from dlscratch.nn.layers.site import Shape, Site, text
 
-LEAST_SHARED = 4_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
+LEAST_SHARED = 3_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
 
 
 class Sequential(Layer):
