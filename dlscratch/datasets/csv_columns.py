@@ -28,6 +28,39 @@ class _Codes(dict[str, int]):
         return code
 
 
+class _Growing:
+    """Values one after the other, in memory that doubles when it is full."""
+
+    def __init__(self, dtype: type) -> None:
+        self._memory: Array = np.empty(0, dtype)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, values: Array) -> None:
+        """Copy values to the end."""
+        end = self._count + len(values)
+        if end > len(self._memory):
+            self.reserve(max(end, 2 * len(self._memory)))
+        self._memory[self._count : end] = values
+        self._count = end
+
+    def reserve(self, count: int) -> None:
+        """Make room for so many values in all."""
+        if count > len(self._memory):
+            grown = np.empty_like(self._memory, shape=count)
+            grown[: self._count] = self._memory[: self._count]
+            self._memory = grown
+
+    def take(self) -> Array:
+        """All values; this keeps none."""
+        values, self._memory = self._memory, self._memory[:0]
+        values.resize(self._count, refcheck=False)
+        self._count = 0
+        return values
+
+
 class CsvColumn:
     """Collects a column block by block; `late` says that text came after numbers: read again with `text=True`."""
 
@@ -37,14 +70,18 @@ class CsvColumn:
         self._missing = missing
         self._sentinels = has_sentinels(missing)
         self._codes = _Codes(missing)
-        self._pieces: list[Array] = []
+        self._values = _Growing(np.int32 if text else np.float64)
+
+    def expect(self, rows: int) -> None:
+        """Make room for about so many rows."""
+        self._values.reserve(rows)
 
     def add_numbers(self, values: Array) -> None:
         """Take a block that is already numbers."""
-        self._pieces.append(values)
+        self._values.add(values)
 
-    def add_plain(self, rows: PlainRows, position: int, values: Array) -> None:
-        """Take a block of which all but the odd cells are numbers already; `values` becomes the column's own."""
+    def add_plain(self, rows: PlainRows, position: int) -> None:
+        """Take a block of which all but the odd cells are numbers already."""
         if self.late:
             return
         odd = np.flatnonzero(rows.odd[:, position])
@@ -52,26 +89,26 @@ class CsvColumn:
         if found is None:
             self.add_cells(rows.cells(position))
         else:
-            values[odd] = found
-            self._pieces.append(values)
+            rows.values[odd, position] = found
+            self._values.add(rows.values[:, position])
 
     def add_cells(self, cells: Sequence[str], decimal: Decimal = ".") -> None:
         """Take a block of text cells."""
         if self.late:
             return
         values = None if self.text else self._numbers(cells, decimal)
-        if values is None and not self.text and self._pieces:
+        if values is None and not self.text and len(self._values):
             self.late = True
             return
         if values is None:
-            self.text = True
+            if not self.text:
+                self.text, self._values = True, _Growing(np.int32)
             values = np.fromiter(map(self._codes.__getitem__, cells), np.int32, len(cells))
-        self._pieces.append(values)
+        self._values.add(values)
 
     def finish(self) -> Column:
-        """The whole column; its pieces are let go."""
-        pieces, self._pieces = self._pieces, []
-        values = np.concatenate(pieces) if pieces else np.empty(0)
+        """The whole column; nothing is kept here."""
+        values = self._values.take()
         return _sorted_categories(values, self._codes.names) if self.text else values
 
     def _numbers(self, cells: Sequence[str], decimal: Decimal) -> Array | None:

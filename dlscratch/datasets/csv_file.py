@@ -6,23 +6,28 @@ import codecs
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO, TypeVar
 
 import numpy as np
 
-from dlscratch.backend import Array
+from dlscratch.backend import Array, thread_count
+from dlscratch.datasets.ahead import ahead
 from dlscratch.datasets.cells import Decimal, decimal_of, is_number
-from dlscratch.datasets.csv_numbers import PlainRows, plain_rows
+from dlscratch.datasets.csv_lines import Lines, TextLines, pieces
+from dlscratch.datasets.csv_numbers import Cells, PlainRows, cut, plain_rows
 from dlscratch.datasets.sources import open_binary
 from dlscratch.errors import DataError
 
 DELIMITERS = (",", ";", "\t", "|")
-BLOCK_CHARACTERS, BLOCK_ROWS, BLOCK_CELLS, SNIFFED_LINES = 1 << 18, 4096, 1 << 20, 20
+BLOCK_ROWS, BLOCK_CELLS, SNIFFED_LINES = 4096, 1 << 20, 20
+LONGEST_LINE = 1 << 22  # bytes that NumPy takes at a time: it needs 20 times that memory
 MOST_ODD = 0.5  # of the cells of plain rows: cell by cell, the csv module is faster
+
+Block = TypeVar("Block", PlainRows, Array)
 
 
 class CsvFile:
@@ -64,35 +69,43 @@ class CsvFile:
 
         `numbers`: whether a number is one wherever it stands; `text`: whether columns of numbers may be meant as text.
         """
-        with self._open() as file:
-            line, _ = next(self._records(file))
+        numbers = numbers and self.decimal == "."
+        with self._open_binary() as file:
+            lines = TextLines(pieces(file, self.encoding))
+            line, _ = next(self._records(lines))
             above = line - 1 + self._header_lines
-            ways = (self._plain,) if text else (self._plain, self._matrix)
-            rest, block = "", None
-            for way in ways if numbers and self.decimal == "." else ():
-                rest = rest or _lines(file)
-                if (block := way(rest) if rest else None) is not None:
-                    break
-            while block is not None:
-                yield block
-                above += len(block) if isinstance(block, PlainRows) else rest.count("\n")
-                rest = _lines(file)
-                block = way(rest) if rest else None
-            records = self._records(chain(io.StringIO(rest, newline=""), file), above, len(self.header))
-            while rows := [record for _, record in islice(records, self._rows)]:
-                yield rows
+            with closing(self._plain_blocks(lines.rest(), numbers)) as blocks:
+                count, left = yield from _until_none(blocks)
+                if numbers and not text and not count:
+                    count, left = yield from _until_none((lines, self._matrix(lines)) for lines in left)
+                texts = chain.from_iterable(io.StringIO(lines.text(), newline="") for lines in left)
+                records = self._records(texts, above + count, len(self.header))
+                while block := [record for _, record in islice(records, self._rows)]:
+                    yield block
 
-    def _plain(self, lines: str) -> PlainRows | None:
-        """Rows without quotes; None where most cells are odd ones, or a row is huge: it takes 20 times that memory."""
-        rows = plain_rows(lines, self.delimiter, len(self.header)) if len(lines) < 16 * BLOCK_CHARACTERS else None
-        return None if rows is None or rows.odd.mean() > MOST_ODD else rows
+    def _plain_blocks(self, left: Iterator[Lines], numbers: bool) -> Generator[tuple[Lines, PlainRows | None]]:
+        """Lines and what they hold, if it is plain rows of numbers: one thread cuts cells, another reads numbers."""
+        pairs = ((lines, self._cells(lines) if numbers else None) for lines in left)
+        yield from ahead(self._plain, pairs) if thread_count() > 1 else map(self._plain, pairs)
 
-    def _matrix(self, lines: str) -> Array | None:
+    def _cells(self, lines: Lines) -> Cells | None:
+        """The cells of lines without quotes; None where there are any, or a row is huge."""
+        return cut(lines, self.delimiter, len(self.header)) if lines.end < LONGEST_LINE else None
+
+    def _plain(self, pair: tuple[Lines, Cells | None]) -> tuple[Lines, PlainRows | None]:
+        """The numbers in cells; None where most cells are odd ones."""
+        lines, cells = pair
+        rows = None if cells is None else plain_rows(cells, len(self.header))
+        most = rows is None or np.count_nonzero(rows.odd) > MOST_ODD * rows.odd.size
+        return lines, None if most else rows
+
+    def _matrix(self, lines: Lines) -> Array | None:
         """Numbers of any form through NumPy's tokenizer, which is slower; None where there is anything else."""
-        if "\r" in lines.replace("\r\n", "") or not all(map(is_number, lines.partition("\n")[0].split(self.delimiter))):
+        text = lines.text()
+        if "\r" in text.replace("\r\n", "") or not all(map(is_number, text.partition("\n")[0].split(self.delimiter))):
             return None
         try:
-            block = np.loadtxt(lines.split("\n"), delimiter=self.delimiter, comments=None, ndmin=2)
+            block = np.loadtxt(text.split("\n"), delimiter=self.delimiter, comments=None, ndmin=2)
         except ValueError:
             return None
         return block if block.shape[1] == len(self.header) else None
@@ -126,9 +139,14 @@ class CsvFile:
 
     @contextmanager
     def _open(self) -> Iterator[TextIO]:
+        with self._open_binary() as file:
+            yield io.TextIOWrapper(file, encoding=self.encoding, newline="")
+
+    @contextmanager
+    def _open_binary(self) -> Iterator[BinaryIO]:
         with open_binary(self.path) as file:
             try:
-                yield io.TextIOWrapper(file, encoding=self.encoding, newline="")
+                yield file
             except UnicodeError as error:
                 raise self._undecodable() from error
 
@@ -149,9 +167,17 @@ class CsvFile:
         return DataError(f"{self.path}:{number}: {what}; {advice}")
 
 
-def _lines(file: TextIO) -> str:
-    """The next whole lines."""
-    return file.read(BLOCK_CHARACTERS) + file.readline()
+def _until_none(
+    blocks: Iterator[tuple[Lines, Block | None]],
+) -> Generator[Block, None, tuple[int, Iterator[Lines]]]:
+    """The blocks before the first None; returns the number of their lines, and the lines of the others."""
+    count = 0
+    for lines, block in blocks:
+        if block is None:
+            return count, chain([lines], (lines for lines, _ in blocks))
+        yield block
+        count += len(block) if isinstance(block, PlainRows) else lines.text().count("\n")
+    return count, iter(())
 
 
 def _count(cells: list[str]) -> str:

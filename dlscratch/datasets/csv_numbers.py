@@ -8,14 +8,16 @@ marked as odd and left to Python.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from dlscratch.backend import Array
+from dlscratch.datasets.csv_lines import Lines
 
-FRONT = 32  # characters before the text, so that the words of its first cell begin inside the array
-NEWLINE, DOT, MINUS = b"\n.-"
+NEWLINE, RETURN, QUOTE, DOT, MINUS, ZERO = b'\n\r".-0'
+MANY = np.int8(127)  # characters: so many or more
 MOST_DIGITS, MOST_DECIMALS = 24, 22  # three words; and 10^22 is the last power of ten that float64 holds
 
 Word = np.uint64
@@ -30,10 +32,25 @@ FIVES = 5 ** np.arange(MOST_DECIMALS + 1)
 
 
 @dataclass(frozen=True)
-class PlainRows:
-    """Rows of cells: where each stands in the text (FRONT more), its number, and whether it is odd: not just digits."""
+class Cells:
+    """Where the cells of some lines begin and end, row by row, and what they look like.
 
-    text: str
+    Counts of characters are single bytes: eight times as many of them are added in one instruction.
+    """
+
+    lines: Lines
+    starts: Array
+    ends: Array
+    negative: Array  # 1 or 0
+    digits: Array  # all characters but a sign in front and a dot
+    decimals: Array  # those after the dot; MANY where there is none
+
+
+@dataclass(frozen=True)
+class PlainRows:
+    """Rows of cells: where each stands in the lines, its number, and whether it is odd: not just digits."""
+
+    lines: Lines
     starts: Array
     ends: Array
     values: Array
@@ -44,68 +61,107 @@ class PlainRows:
 
     def cells(self, column: int, rows: Array | slice = slice(None)) -> list[str]:
         """The text of a column's cells."""
-        starts, ends = (places[rows, column] - FRONT for places in (self.starts, self.ends))
-        return [self.text[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+        return self.lines.parts(self.starts[rows, column], self.ends[rows, column])
+
+    def settle(self) -> None:
+        """Let Python read the odd cells where they are few, such as 1e-05 among other numbers."""
+        rows, columns = np.divmod(np.flatnonzero(self.odd), self.odd.shape[1])
+        if len(rows) < len(self):
+            cells = self.lines.parts(self.starts[rows, columns], self.ends[rows, columns])
+            for row, column, cell in zip(rows.tolist(), columns.tolist(), cells, strict=True):
+                if "_" not in cell:
+                    with suppress(ValueError):
+                        self.values[row, column] = float(cell)
+                        self.odd[row, column] = False
 
 
-def plain_rows(text: str, delimiter: str, width: int) -> PlainRows | None:
-    """The rows in whole lines of text; None where there are quotes, or a row that has not `width` cells."""
-    text = text.replace("\r\n", "\n") if "\r" in text else text
-    text = text if text.endswith("\n") else f"{text}\n"
-    if '"' in text or "\r" in text or delimiter == "." or not delimiter.isascii():
+def cut(lines: Lines, delimiter: str, width: int) -> Cells | None:
+    """The cells of lines without quotes; None where there are quotes, or a row that has not `width` cells."""
+    if np.count_nonzero(lines.data == RETURN):
+        text = lines.text().replace("\r\n", "\n")
+        if "\r" in text:
+            return None
+        lines = Lines.of(text)
+    data = lines.data
+    if np.count_nonzero(data == QUOTE) or delimiter == "." or not delimiter.isascii():
         return None
-    data = _characters(text)
-    marks = np.flatnonzero((data == ord(delimiter)) | (data == NEWLINE) | (data == DOT))
-    is_dot = data[marks] == DOT
-    last = np.flatnonzero(~is_dot)  # of each cell, the mark that ends it
-    ends = marks[last]
-    breaks = data[ends] == NEWLINE
-    if np.count_nonzero(breaks) * width != len(ends) or not breaks[width - 1 :: width].all():
+    marked = data == NEWLINE
+    rows = np.count_nonzero(marked) - 1
+    marked |= data == ord(delimiter)
+    marked |= data == DOT
+    marks = np.flatnonzero(marked)
+    last = np.flatnonzero(data[marks] != DOT)  # of each cell, the mark that ends it; and one before the first
+    bounds = marks[last]
+    starts, ends = bounds[:-1] + 1, bounds[1:]
+    if rows * width != len(ends) or (data[ends[width - 1 :: width]] != NEWLINE).any():
         return None
-    starts = np.empty_like(ends)
-    starts[0] = FRONT
-    np.add(ends[:-1], 1, out=starts[1:])
     if width == 1 and (starts == ends).any():
         return None  # a blank line is no row
     last -= 1
-    decimals = (ends - marks[last]) * is_dot[last] - 1  # after the mark before, if this is a dot; else -1
-    values, odd = _numbers(data, starts, ends, decimals)
-    return PlainRows(text, *(each.reshape(-1, width) for each in (starts, ends, values, odd)))
+    length, decimals = _count(ends - starts), _count(ends - marks[last[1:]] - 1)
+    negative = (data[starts] == MINUS).view(np.int8)
+    dotted = decimals < length  # the mark before stands in the cell, and so it is a dot
+    return Cells(lines, starts, ends, negative, length - negative - dotted, np.where(dotted, decimals, MANY))
 
 
-def _characters(text: str) -> Array:
-    """One byte for each character, "?" for those outside Latin-1, in whole words between other bytes."""
-    parts = b"0" * FRONT, text.encode("latin-1", "replace"), b"0" * (-len(text) % 8)
-    return np.frombuffer(b"".join(parts), np.uint8)
+def _count(characters: Array) -> Array:
+    return np.minimum(characters, MANY).astype(np.int8)
 
 
-def _numbers(data: Array, starts: Array, ends: Array, decimals: Array) -> tuple[Array, Array]:
-    """The number in each cell, and whether it is odd; `decimals`: digits after the dot, -1 where there is no dot."""
-    negative = data[starts] == MINUS
-    dotted = decimals >= 0
-    digits = ends - starts - negative - dotted
-    odd = (digits < 1) | (digits > MOST_DIGITS) | (decimals > MOST_DECIMALS)
-    integers = _integers(data, ends, digits, np.where(dotted, decimals, MOST_DIGITS), odd)
-    values = _quotients(integers.view(np.int64), np.maximum(decimals, 0), odd)
-    values *= 1 - 2.0 * negative
+def plain_rows(cells: Cells, width: int) -> PlainRows:
+    """The numbers in cells, in rows of so many."""
+    values, odd = _numbers(cells)
+    starts, ends, values, odd = (each.reshape(-1, width) for each in (cells.starts, cells.ends, values, odd))
+    return PlainRows(cells.lines, starts, ends, np.asfortranarray(values), odd)
+
+
+def _numbers(cells: Cells) -> tuple[Array, Array]:
+    """The number in each cell, and whether it is odd."""
+    digits, decimals = cells.digits, cells.decimals
+    divided = decimals * (decimals < MANY)
+    odd = (digits < 1) | (digits > MOST_DIGITS) | (divided > MOST_DECIMALS)
+    integers = _integers(cells.lines.data, cells.ends, digits, decimals, odd)
+    values = _quotients(integers.view(np.int64), divided, odd)
+    values *= 1 - 2 * cells.negative
     return values, odd
 
 
 def _integers(data: Array, ends: Array, digits: Array, decimals: Array, odd: Array) -> Array:
     """The integer that the digits before each end make, without their dot; marks as odd what is more than 10^18."""
     total = _eight(_words(data, ends, decimals), digits, odd)
-    for place in (8, 16):
+    for place, add in ((8, _add_eight), (16, _add_two), (18, _add_none)):
         some = _rows(digits > place)
         if some is None:
             break
-        marked = odd[some]
-        more = _eight(_words(data, ends[some] - place, decimals[some] - place), digits[some] - place, marked)
-        if place == 16:
-            marked |= more > 99
-        more *= Word(10**place)
-        odd[some] = marked
-        total[some] += more
+        sums, marked = total[some], odd[some]
+        add(sums, data, ends[some] - place, digits[some] - place, decimals[some] - place, marked)
+        total[some], odd[some] = sums, marked
     return total
+
+
+def _add_eight(total: Array, data: Array, ends: Array, digits: Array, decimals: Array, odd: Array) -> None:
+    more = _eight(_words(data, ends, decimals), digits, odd)
+    more *= Word(10**8)
+    total += more
+
+
+def _add_two(total: Array, data: Array, ends: Array, digits: Array, decimals: Array, odd: Array) -> None:
+    """The last two digits of the third eight, the only ones that most long numbers have."""
+    found = np.zeros(len(ends), np.uint8)
+    for place in (2, 1):
+        digit = data[ends - place - (decimals < place)] - ZERO
+        digit *= digits >= place
+        odd |= digit > 9
+        found *= 10
+        found += digit
+    more = found.astype(Word)
+    more *= Word(10**16)
+    total += more
+
+
+def _add_none(total: Array, data: Array, ends: Array, digits: Array, decimals: Array, odd: Array) -> None:
+    """Only zeros may stand before 18 digits."""
+    odd |= _eight(_words(data, ends, decimals), digits, odd) > 0
 
 
 def _rows(chosen: Array) -> Array | slice | None:
@@ -123,14 +179,14 @@ def _words(data: Array, ends: Array, decimals: Array) -> Array:
     near <<= Word(64) - shift
     place -= 1
     near |= words[place] >> shift
-    if decimals.min(initial=8) >= 8:
-        return near
-    far = near << Word(8)
-    far |= data[ends - 9]
-    after_dot = LAST.take(decimals, mode="clip")
-    near &= after_dot
-    far &= ~after_dot
-    near |= far
+    some = _rows(decimals < 8)
+    if some is not None:
+        far = near[some] << Word(8)
+        far |= data[ends[some] - 9]
+        after_dot = LAST.take(decimals[some], mode="clip")
+        far &= ~after_dot
+        far |= near[some] & after_dot
+        near[some] = far
     return near
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_doc import Doc
 
+from dlscratch.backend import keep_memory
 from dlscratch.datasets.cells import MOSTLY, Decimal, has_decimal_comma, is_number, quoted
 from dlscratch.datasets.csv_columns import CsvColumn, has_sentinels
 from dlscratch.datasets.csv_file import CsvFile
@@ -27,6 +28,7 @@ from dlscratch.errors import DataError, UsageError, did_you_mean
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "None", "?")
 NO_FILE = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")  # codecs that no text file is in
+SLACK = 1.02  # of the expected rows: memory where nothing is written is not taken
 SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
 
@@ -84,6 +86,7 @@ class CsvReader:
         `kinds` is what a trained model expects of each column: text in a column of numbers is then an error that
         names the cell, a column of categories stays text, and columns that it does not name are left out.
         """
+        keep_memory()  # each piece of a file needs as much as the one before
         files = [CsvFile(path, self.encoding, self.delimiter, self.decimal) for path in self.files(base)]
         for file in files:
             self._check_header(file, files[0], strict=kinds is None)
@@ -158,10 +161,14 @@ def _read_file(file: CsvFile, columns: Mapping[str, CsvColumn], numbers: bool) -
     for block in file.blocks(numbers, any(column.text for column in columns.values())):
         count += len(block)
         if isinstance(block, PlainRows):
+            if count == len(block):  # the first one tells about how many rows there are
+                rows = int(SLACK * count * file.path.stat().st_size / block.lines.end)
+                for _, column in used:
+                    column.expect(rows)
             _add_plain(block, used)
         elif isinstance(block, np.ndarray):
             for position, column in used:
-                column.add_numbers(block[:, position].copy())
+                column.add_numbers(block[:, position])
         else:
             cells = list(zip(*block, strict=True))
             for position, column in used:
@@ -171,12 +178,13 @@ def _read_file(file: CsvFile, columns: Mapping[str, CsvColumn], numbers: bool) -
 
 def _add_plain(rows: PlainRows, used: list[tuple[int, CsvColumn]]) -> None:
     """Add rows to the columns, most of which have no odd cell."""
-    values, odd = rows.values.T[[position for position, _ in used]], np.any(rows.odd, axis=0)
-    for (position, column), numbers in zip(used, values, strict=True):
-        if odd[position] or column.text:
-            column.add_plain(rows, position, numbers)
+    rows.settle()
+    odd = set((np.flatnonzero(rows.odd) % rows.odd.shape[1]).tolist())
+    for position, column in used:
+        if position in odd or column.text:
+            column.add_plain(rows, position)
         else:
-            column.add_numbers(numbers)
+            column.add_numbers(rows.values[:, position])
 
 
 class _Places:

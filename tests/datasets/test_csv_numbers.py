@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlscratch.datasets import Categories, CsvReader
-from dlscratch.datasets.csv_numbers import PlainRows, plain_rows
+from dlscratch.datasets.csv_lines import Lines
+from dlscratch.datasets.csv_numbers import PlainRows, cut, plain_rows
 
 ODD = ["", "-", ".", "-.", "+1", " 1", "1 ", "1e5", "1E-3", "nan", "inf", "1_0", "1.2.3", "--1", "1-", "abc", "é", "１"]
 PLAIN = ["0", "-0", "-0.0", "1.", ".5", "-.25", "007", "0.1", "1234567.1234567", "9" * 15, "0.30000000000000004"]
@@ -20,9 +21,14 @@ digits = st.text("0123456789", min_size=1, max_size=19)
 
 
 def read(cells: list[str]) -> PlainRows:
-    rows = plain_rows("".join(f"{cell},x\n" for cell in cells), ",", 2)
+    rows = parse("".join(f"{cell},x\n" for cell in cells))
     assert rows is not None
     return rows
+
+
+def parse(text: str, delimiter: str = ",") -> PlainRows | None:
+    cells = cut(Lines.of(text), delimiter, 2)
+    return None if cells is None else plain_rows(cells, 2)
 
 
 def check(cells: list[str]) -> int:
@@ -84,6 +90,31 @@ def test_what_is_odd() -> None:
     check(PLAIN)
 
 
+@pytest.mark.parametrize("place", range(24))
+@pytest.mark.parametrize("length", [24, 256 + 4, 65536 + 4])
+def test_what_is_odd_in_long_cells(length: int, place: int) -> None:
+    """A letter at each place before the end, and cells whose length is short again in one or two bytes."""
+    digits = "9" * (length - 24) + "0" * 12 + "9" * 12
+    assert read([digits]).odd[0, 0] == (length > 24)
+    assert read([f"{digits[: length - place - 1]}x{digits[length - place :]}"]).odd[0, 0]
+
+
+@pytest.mark.parametrize("wrong", ["x", ":", "/", " ", "é"])
+def test_what_is_odd_at_any_place(wrong: str) -> None:
+    cell = "12.3456789012345678"
+    cells = [cell[:place] + wrong + cell[place + 1 :] for place in range(len(cell)) if cell[place] != "."]
+    assert read(cells).odd[:, 0].all()
+    assert check([cell]) == 1
+
+
+def test_few_odd_cells_are_settled_as_python_reads_them() -> None:
+    rows = read([*PLAIN, *PLAIN, "1e-05", "1_0", "abc", " 7 "])
+    rows.odd[:, 1] = False
+    rows.settle()
+    assert rows.values[[-4, -1], 0].tolist() == [1e-05, 7]
+    assert rows.odd[:, 0].tolist() == [*(False for _ in PLAIN * 2), False, True, True, False]
+
+
 def test_most_numbers_are_not_odd() -> None:
     values = np.random.default_rng(0).standard_normal(5000).tolist()
     assert check(list(map(repr, values))) > 4950
@@ -95,7 +126,7 @@ def test_most_numbers_are_not_odd() -> None:
     "text", ['1,"2"\n', "1,2\n3\n", "1,2\n\n3,4\n", "1,2,3\n", "1,2\r3,4\n", "1\n2,3,4\n", "1,2\n3,4,5\n6\n"]
 )
 def test_rows_that_are_not_plain(text: str) -> None:
-    assert plain_rows(text, ",", 2) is None
+    assert parse(text) is None
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -103,7 +134,7 @@ def test_rows_that_are_not_plain(text: str) -> None:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
 def test_line_ends_and_delimiters(delimiter: str, newline: str, end: str) -> None:
     lines = [delimiter.join(cells) for cells in (["1.5", "-2"], ["é", "3"])]
-    rows = plain_rows(newline.join(lines) + (newline if end else ""), delimiter, 2)
+    rows = parse(newline.join(lines) + (newline if end else ""), delimiter)
     assert rows is not None
     assert rows.odd.tolist() == [[False, False], [True, False]]
     assert rows.values[:, 1].tolist() == [-2, 3]
