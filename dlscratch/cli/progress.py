@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FOLLOWED = ("loss", "val_loss", "val_accuracy", "val_rmse", "val_r2")
 WITHOUT_VALIDATION = ("loss", "accuracy", "rmse", "r2")
-LONGEST_LR, LONGEST_TIME = len("  lr 1.234e-05"), len("  0.0012 s")
+LONGEST_LR, LONGEST_TIME = len("  lr 1.234e-05"), len("  0.00012 s")
 
 
 def epoch_line(record: Epoch, epochs: int, width: int = sys.maxsize) -> str:
@@ -29,11 +29,13 @@ def epoch_line(record: Epoch, epochs: int, width: int = sys.maxsize) -> str:
     notes += ["time is up"] if not record.complete else []
     notes += ["no improvement: stopped early"] if record.stopped else []
     parts = [f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}", *shown]
-    while len(parts) > 2 and len("  ".join([*parts, "best"])) > width:
+    kept = max(len("best"), len("  ".join(notes)))
+    while len(parts) > 2 and len("  ".join(parts)) + 2 + kept > width:
         parts.pop()
-    room = width - len("  ".join([*parts, "best"]))
+    room = width - len("  ".join(parts)) - 2 - kept
     lr = [f"lr {number(record.lr)}"] if room >= LONGEST_LR + LONGEST_TIME else []
-    return "  ".join([*parts, *lr, *([f"{record.seconds:.2g} s"] if room >= LONGEST_TIME else []), *notes])
+    seconds = f"{record.seconds:.0f} s" if record.seconds >= 100 else f"{record.seconds:.2g} s"
+    return "  ".join([*parts, *lr, *([seconds] if room >= LONGEST_TIME else []), *notes])
 
 
 def figure(value: Any) -> str:

@@ -15,7 +15,7 @@ from dlscratch.config.embeddings import check_integers, load_initial
 from dlscratch.config.options import Spec
 from dlscratch.config.positions import Document, Problem
 from dlscratch.config.rehearsal import rehearse
-from dlscratch.config.schema import Config, base_of, effective, load
+from dlscratch.config.schema import LOSS, Config, base_of, effective, load
 from dlscratch.datasets import READERS, Batches, Part, Prepared, Preprocessing, fingerprint, prepare
 from dlscratch.errors import ConfigError, ShapeError, UsageError
 from dlscratch.nn import LOSSES, Sequential
@@ -85,7 +85,7 @@ def assemble(document: Document, config: Config, base: Path) -> Experiment:
     target = prepared.preprocessor.target
     assert target is not None
     default_loss = "cross_entropy" if target.task == "classification" else "mse"
-    loss = config.loss or Spec(default_loss, {})
+    loss = config.loss or LOSS.validate(default_loss)
     try:
         objective = Objective(target, loss.kind)
     except UsageError as error:

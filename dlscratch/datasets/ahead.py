@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -13,35 +12,17 @@ UNDER_WAY = 2  # items that the second thread has
 
 
 def ahead(function: Callable[[X], Y], items: Iterable[X]) -> Iterator[Y]:
-    """`map(function, items)`: while another thread computes it of one item, the caller makes the next, and uses the
-    results before. An error of the function comes in the place of its result.
+    """`map(function, items)`: another thread computes it, while the caller makes the next items and uses results.
+
+    An error of the function comes in the place of its result.
     """
-    given: queue.SimpleQueue[X | None] = queue.SimpleQueue()
-    done: queue.SimpleQueue[tuple[list[Y], BaseException | None]] = queue.SimpleQueue()
+    from concurrent.futures import Future, ThreadPoolExecutor  # which costs small files more than it saves them
 
-    def work() -> None:
-        while (item := given.get()) is not None:
-            try:
-                done.put(([function(item)], None))
-            except BaseException as error:
-                done.put(([], error))
-
-    def result() -> Iterator[Y]:
-        found, error = done.get()
-        if error is not None:
-            raise error
-        yield from found
-
-    threading.Thread(target=work, name="ahead", daemon=True).start()
-    under_way = 0
-    try:
+    under_way: deque[Future[Y]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         for item in items:
-            given.put(item)
-            under_way += 1
-            if under_way > UNDER_WAY:
-                under_way -= 1
-                yield from result()
-        for _ in range(under_way):
-            yield from result()
-    finally:
-        given.put(None)
+            under_way.append(thread.submit(function, item))
+            if len(under_way) > UNDER_WAY:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()

@@ -55,7 +55,7 @@ class _Growing:
 
     def take(self) -> Array:
         """All values; this keeps none."""
-        values, self._memory = self._memory, self._memory[:0]
+        values, self._memory = self._memory, np.empty(0, self._memory.dtype)
         values.resize(self._count, refcheck=False)
         self._count = 0
         return values
@@ -73,8 +73,8 @@ class CsvColumn:
         self._values = _Growing(np.int32 if text else np.float64)
 
     def expect(self, rows: int) -> None:
-        """Make room for about so many rows."""
-        self._values.reserve(rows)
+        """Make room for about so many rows more."""
+        self._values.reserve(len(self._values) + rows)
 
     def add_numbers(self, values: Array) -> None:
         """Take a block that is already numbers."""

@@ -20,13 +20,11 @@ from dlscratch.backend import Array
 from dlscratch.blas import axpby
 from dlscratch.errors import CheckpointError, UsageError
 from dlscratch.nn.options import check_options
-from dlscratch.optim.packs import BLOCK, Parameters, named, packed
+from dlscratch.optim.packs import BLOCK, CLEARED, Parameters, clear_faded, named, packed
 
 LearningRate = Annotated[float, Ge(0), Doc("learning rate: how far one update moves")]
 WeightDecay = Annotated[float, Ge(0), Doc("L2 penalty: this times the parameter is added to its gradient")]
 Epsilon = Annotated[float, Ge(0), Doc("added to the denominator, against division by zero")]
-CLEARED = 32  # updates from one clearing of faded numbers to the next
-FADING = {"momentum_buffer", "gradient_sum", "grad_avg"}  # buffers whose numbers fade away where the gradient is 0
 Fraction = Annotated[float, Ge(0), Lt(1)]
 Betas = Annotated[tuple[Fraction, Fraction], Doc("how much of the averages of g and of g² is kept at each step")]
 
@@ -61,9 +59,6 @@ class Optimizer:
                     self.steps[name] += 1
                 p, g, copied = ready.gather()
                 self._update_blocks(self.steps[name], p, g, list(ready.state.values()))
-                if self.steps[name] % CLEARED == 0:
-                    for buffer in FADING & ready.state.keys():
-                        _clear(ready.state[buffer])
                 if copied:
                     ready.scatter(p)
 
@@ -74,6 +69,9 @@ class Optimizer:
             block = slice(start, start + BLOCK)
             scratch = [tmp[: p.size - start] for tmp in self._scratch[p.dtype]]
             self._update(step, p[block], g[block], [x[block] for x in state], scratch)
+            if step % CLEARED == 0:
+                for buffer, x in zip(self.buffers, state, strict=True):
+                    clear_faded(buffer, x[block], getattr(self, "eps", 0), scratch[0])
 
     def _update(self, step: int, p: Array, g: Array, state: list[Array], scratch: list[Array]) -> None:
         """Update the `step`-th time one piece p of a parameter, in place, with its gradient g and state."""
@@ -113,14 +111,6 @@ class Optimizer:
         self.lr = float(state["lr"])
         for key, x in self._state_arrays().items():
             x[...] = state[key]
-
-
-def _clear(fading: Array) -> None:
-    """Make 0 of numbers that would soon be denormal, with which processors compute many times slower than with others.
-
-    A weight whose gradient is 0 for hundreds of steps, as those of a rarely lit pixel are, has such a velocity.
-    """
-    fading[np.abs(fading) < 1e8 * np.finfo(fading.dtype).tiny] = 0
 
 
 class SGD(Optimizer):

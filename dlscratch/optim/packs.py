@@ -16,6 +16,10 @@ from dlscratch.errors import UsageError
 
 BLOCK = 131072  # elements: parameter, gradient, two states and scratch in float32 are 2.6 MB, the size of a cache
 SMALL = 16384  # elements up to which it is cheaper to copy a parameter and its gradient than to update it alone
+CLEARED = 32  # updates from one clearing of faded numbers to the next
+VELOCITIES = {"momentum_buffer", "gradient_sum", "grad_avg"}  # states that fade away where the gradient is 0
+SQUARES = {"square_avg", "square_sum"}  # so do these, but more slowly
+NOTICED = 1e-10  # of eps: beside as much, the root of a square that is cleared is nothing
 
 Parameters = Mapping[str, Tensor] | Iterable[Tensor]
 
@@ -71,6 +75,15 @@ def flat(x: Array, like: Array) -> Array:
 def shaped(elements: Array, like: Array) -> Array:
     """What `flat` undoes: a view in `like`'s shape."""
     return elements.reshape(like.T.shape).T if like.flags.fnc else elements.reshape(like.shape)
+
+
+def clear_faded(buffer: str, state: Array, eps: float, scratch: Array) -> None:
+    """Make 0 of a state's numbers that would soon be denormal, with which processors compute many times slower.
+
+    A weight whose gradient is 0 for hundreds of updates, as those of a rarely lit pixel are, has such a velocity.
+    """
+    if state.dtype.char in "fd" and buffer in (VELOCITIES | SQUARES if eps >= NOTICED else VELOCITIES):
+        state[np.abs(state, out=scratch) < 1e8 * np.finfo(state.dtype).tiny] = 0
 
 
 def named(parameters: Parameters) -> dict[str, Tensor]:

@@ -14,7 +14,8 @@ def run_at(path: Path) -> RunFolder:
     """The run in a folder, or that which a file lies in. UsageError: there is none; it names those further down."""
     folder = RunFolder(path.parent if path.is_file() else path)
     if not folder.holds_a_run:
-        raise UsageError(f"{path}: there is no run in this folder{runs_inside(path)}")
+        where = "beside this file; name a run's folder" if path.is_file() else f"in this folder{runs_inside(path)}"
+        raise UsageError(f"{path}: there is no run {where}")
     return folder
 
 
@@ -40,16 +41,23 @@ def black_box_at(path: Path) -> Path:
 
 
 def vectors_at(path: Path) -> Path:
-    """The file or projector's folder itself; of a run's folder its word vectors."""
-    own = path / VECTORS
-    return own if own.exists() else path
+    """The file or projector's folder itself; of a run's folder its word vectors. UsageError where it has none."""
+    folder = RunFolder(path)
+    if not path.is_dir() or not folder.holds_a_run:
+        return path
+    if not folder.vectors.exists():
+        raise UsageError(f"{path}: there is no {VECTORS} in it: {unfinished(folder)}")
+    return folder.vectors
 
 
 def unfinished(folder: RunFolder) -> str:
     """Why a run has nothing to show."""
     facts = folder.read_run()
-    diverged = facts.get("status") == "diverged"
-    return f"diverged before an epoch had ended: {facts.get('error')}" if diverged else "no epoch has ended yet"
+    if facts.get("status") == "diverged":
+        return f"diverged before an epoch had ended: {facts.get('error')}"
+    if not folder.read_metrics():
+        return "no epoch has ended yet"
+    return "its training has not ended; go on with --resume" if facts.get("status") != "finished" else "it was removed"
 
 
 def runs_inside(path: Path) -> str:

@@ -51,13 +51,18 @@ def read_run(path: Path) -> dict[str, Any]:
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a metrics.jsonl, up to one that was cut off while it was written.
 
-    CheckpointError where a line has no epoch, or a value that is not of the type of the first one of its name.
+    CheckpointError where others follow it, where a line has no epoch, or a value that is not of the type of the first
+    one of its name.
     """
     lines = []
-    for text in (_read(path) or b"").split(b"\n"):
+    texts = (_read(path) or b"").split(b"\n")
+    for number, text in enumerate(texts, start=1):
         try:
             lines.append(_parsed(text))
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            if any(texts[number:]):
+                advice = "put it right, or remove it and all that follow, to do without these epochs"
+                raise CheckpointError(f"{path}:{number}: this line is damaged; {advice}") from error
             break
     hints = LINE | _hints(line for line in lines if isinstance(line, dict))
     for number, line in enumerate(lines, start=1):

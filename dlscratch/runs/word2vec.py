@@ -227,7 +227,8 @@ class Word2VecRun:
     def finish(self) -> dict[str, Any]:
         """Write vectors.npz, and remove what only a resume needs; the result, which run.json keeps."""
         if self.result is None:
-            self.folder.vectors.unlink(missing_ok=True)  # if it is a link, not to write through it
+            if self.folder.vectors.is_symlink():  # not to write through it
+                self.folder.vectors.unlink()
             sha256 = self.trainer.save(self.folder.vectors, self.settings.run.input_only)
             self._write_metrics()
             self.result = {**self._summary(), "sha256": sha256}

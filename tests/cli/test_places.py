@@ -66,7 +66,7 @@ def test_a_run_is_found_by_its_folder_and_by_its_files(
         (["train", "runs/good"], 2, "runs/good is a run's folder, not a config; its config is runs/good/config.yaml"),
         (["check", "runs/good/best.npz"], 2, "best.npz is a model or another .npz file, not a config; its config is"),
         (["evaluate", "flowers.yaml"], 5, "something else; a config is trained first: dlscratch train flowers.yaml"),
-        (["plot", "flowers.csv"], 2, "flowers.csv: there is no run in this folder"),
+        (["plot", "flowers.csv"], 2, "flowers.csv: there is no run beside this file; name a run's folder"),
         (["plot", "runs/diverged"], 2, "runs/diverged: diverged before an epoch had ended: step 3: the loss is nan"),
         (["report", "runs/diverged"], 2, "in it: diverged before an epoch had ended: step 3: the loss is nan"),
         (["report", "runs/words"], 2, "in it: a run of word vectors: use `plot`, and `vectors map`"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -165,3 +166,31 @@ def test_a_wrong_call_says_what_was_expected(case):
 
 def test_max_pooling_lets_nan_through():
     assert np.isnan(F.max_pool2d(np.full((1, 1, 2, 2), np.nan), kernel_size=2).item())
+
+
+@pytest.mark.parametrize("pool", [F.max_pool2d, F.avg_pool2d])
+def test_a_window_that_does_not_fit_is_refused(pool):
+    with pytest.raises(ShapeError, match="does not fit into 2 × 4"):
+        pool(np.ones((1, 1, 2, 4)), kernel_size=(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"stride": 0}, "expected sizes of at least 1, got kernel (3, 3), stride (0, 0)"),
+        ({"padding": -1}, "padding is (-1, -1); expected at least 0"),
+        ({"bias": np.ones(1)}, "expected bias of shape (4,)"),
+    ],
+)
+def test_a_convolution_with_wrong_options_is_refused(options, message):
+    with pytest.raises(ShapeError, match=re.escape(message)):
+        F.conv2d(np.ones((1, 2, 5, 5)), np.ones((4, 2, 3, 3)), **options)
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_convolution_of_no_images(kernel):
+    x, w = (Tensor(np.ones(shape), requires_grad=True) for shape in ((0, 8, 5, 5), (4, 8, kernel, kernel)))
+    y = F.conv2d(x, w, np.zeros(4))
+    y.backward(np.ones(y.shape))
+    assert (y.shape, x.grad.shape) == ((0, 4, 6 - kernel, 6 - kernel), (0, 8, 5, 5))
+    assert not w.grad.any()

@@ -77,6 +77,19 @@ def test_a_line_of_metrics_of_another_type(run: Path, args: tuple[str, ...], cha
     assert (ending.code, ending.err) == (5, f"error: run/metrics.jsonl:{message.replace('inf', 'None')}\n")
 
 
+def test_a_damaged_line_is_told_of_and_no_line_after_it_is_lost(run: Path) -> None:
+    write_lines(run, [{"epoch": 1}, {"epoch": 2}, {"epoch": 3}])
+    path = run / "metrics.jsonl"
+    path.write_text(path.read_text().replace('{"epoch": 2}', '{"epo'))
+    before = path.read_bytes()
+    for args in (*READERS, ("train", "flowers.yaml", "--out", "run", "--resume", "--epochs", "9")):
+        ending = command(*args)
+        assert (ending.code, "run/metrics.jsonl:2: this line is damaged" in ending.err) == (5, True), ending
+    assert path.read_bytes() == before
+    path.write_bytes(b'{"epoch": 1, "loss": 2.0}\n{"epo')  # as a kill in the middle of a write leaves it
+    assert command("plot", "run", "--json").code == 0
+
+
 def test_lists_and_truths_may_be_metrics(run: Path) -> None:
     write_lines(run, [line | {"confusion": [[1, 2], [3, 4]], "good": True} for line in lines_of(run)])
     assert "confusion" not in command("plot", "run").out

@@ -48,6 +48,8 @@ def conv2d(
     """The cross-correlation of images x (N, C, H, W) with weight (O, C/groups, kh, kw), plus bias (O,)."""
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ValueError(f"expected x (N, C, H, W) and weight (O, C/groups, kh, kw) with groups={groups}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"expected bias of shape {weight.shape[:1]}")
     geometry = Geometry.of(weight.shape[2:], stride, padding, dilation)
     kernels = weight.reshape(groups, -1, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
     images = channels_last(x)
@@ -147,13 +149,16 @@ class _Columns:
         (s, t), (d, e), (height, width) = geometry.stride, geometry.dilation, geometry.output(*x.shape[1:3])
         (top, left), (n, H, W, _) = geometry.before, x.shape
         groups, kh, kw, channels, _ = kernels.shape
+        self.sizes = height, width
+        if geometry.one_to_one and groups == 1:  # the images are what the windows see
+            self.windows = x.reshape(1, n, -1, channels)
+            return
         padded = scratch("line", (n, top + H + geometry.after[0], left + W + geometry.after[1], x.shape[3]), x)
         padded[...] = 0
         padded[:, top : top + H, left : left + W] = x
         image, row, pixel = (step // x.itemsize for step in padded.strides[:3])
         shape = groups, n, height, width, kh, kw, channels
         seen = strided(padded, shape, (channels, image, s * row, t * pixel, d * row, e * pixel, 1))
-        self.sizes = height, width
         self.windows = _copied(seen, kw * channels < SHORT)
 
     def times(self, kernels: Array) -> Array:
@@ -192,7 +197,7 @@ def _parts(x: Array, kernels: Array, geometry: Geometry) -> tuple[type[_Rows | _
     grid, places = math.prod(_grid(x, geometry)), math.prod(geometry.output(*x.shape[1:3]))
     neighbours = geometry.stride == (1, 1) and geometry.dilation[1] == 1 and len(kernels) == 1
     cheap = kw * channels >= SHORT and grid * outputs < places * (outputs + COPYING)
-    if neighbours and cheap and FEW * kw * channels * outputs <= SMALL:
+    if neighbours and cheap and FEW * kw * channels * outputs <= SMALL and not geometry.one_to_one:
         return _Rows, even_parts(len(x), grid * (channels + kh * outputs), TOGETHER, SHARED)
     return _Columns, even_parts(len(x), places * (kh * kw * channels + outputs), TOGETHER, SHARED)
 

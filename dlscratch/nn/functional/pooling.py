@@ -26,19 +26,18 @@ def pooling_geometry(kernel_size: Pair, stride: Pair | None, padding: Pair) -> G
 def max_pool2d(x: Array, *, kernel_size: Pair, stride: Pair | None = None, padding: Pair = 0) -> Any:
     """The largest element of each window of (N, C, H, W). Of equals the first gets the gradient, as in PyTorch."""
     geometry = pooling_geometry(kernel_size, stride, padding)
-    padded = geometry.padded(x, -np.inf)
-    lines = _Windows(padded, 3, geometry)  # the largest of each row of a window, and then of these
-    whole = _Windows(lines.largest, 2, geometry)
+    height, width = geometry.output(*x.shape[2:])
+    lines = _Along(3, geometry.padded(x, -np.inf), geometry, width)  # the largest of each row, and then of these
+    whole = _Along(2, lines.largest, geometry, height)
     return whole.largest, lambda g: geometry.inside(lines.gradient(whole.gradient(g)), *x.shape[2:])
 
 
-class _Windows:
-    """Windows of one cell in width (axis 3) or in height (axis 2)."""
+class _Along:
+    """The largest elements along one axis: of `count` windows that are one cell wide (axis 2) or high (axis 3)."""
 
-    def __init__(self, x: Array, axis: int, geometry: Geometry) -> None:
-        self.x, self.axis = x, axis
+    def __init__(self, axis: int, x: Array, geometry: Geometry, count: int) -> None:
+        self.x, self.axis, self.count = x, axis, count
         self.kernel, self.stride = geometry.kernel[axis - 2], geometry.stride[axis - 2]
-        self.count = (x.shape[axis] - self.kernel) // self.stride + 1
         first, *others = self.cells(x)
         self.largest = np.maximum(first, others[0]) if others else first.copy()
         for seen in others[1:]:

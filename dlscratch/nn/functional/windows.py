@@ -35,8 +35,13 @@ class Geometry(NamedTuple):
     def of(cls, kernel_size: Pair, stride: Pair = 1, padding: Padding = 0, dilation: Pair = 1) -> Geometry:
         """From PyTorch's arguments; "same" keeps the size, and puts what is odd after."""
         kernel, steps, spread = pair(kernel_size), pair(stride), pair(dilation)
+        if min(kernel + steps + spread) < 1:
+            raise ValueError(f"expected sizes of at least 1, got kernel {kernel}, stride {steps}, dilation {spread}")
         if padding != "same":
-            return cls(kernel, steps, spread, pair(padding), pair(padding))
+            around = pair(padding)
+            if min(around) < 0:
+                raise ValueError(f"padding is {around}; expected at least 0")
+            return cls(kernel, steps, spread, around, around)
         if steps != (1, 1):
             raise ValueError(f'padding "same" needs stride 1, got {steps}')
         total = [d * (k - 1) for k, d in zip(kernel, spread, strict=True)]
@@ -74,6 +79,11 @@ class Geometry(NamedTuple):
                 rows = slice(i * d, i * d + s * (height - 1) + 1, s)
                 yield (i, j), padded[:, :, rows, slice(j * e, j * e + t * (width - 1) + 1, t)]
 
+    @property
+    def one_to_one(self) -> bool:
+        """Whether each window sees one pixel, and each pixel has a window."""
+        return self.kernel == self.stride == (1, 1) and not any(self.before + self.after)
+
     def reversed(self) -> Geometry | None:
         """Of dense windows: those with which the kernels, turned round, make dx of the output's gradient."""
         down, right = (d * (k - 1) for k, d in zip(self.kernel, self.dilation, strict=True))
@@ -84,7 +94,8 @@ class Geometry(NamedTuple):
 
 def channels_last(x: Array) -> Array:
     """x (N, C, ...) as (N, ..., C) without gaps: a view where its memory is in that order."""
-    return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))
+    last = x.transpose(0, *range(2, x.ndim), 1)
+    return last if last.flags.c_contiguous else last.copy()
 
 
 def channels_first(x: Array) -> Array:
