@@ -97,8 +97,9 @@ def side_by_side(jobs: Sequence[Job]) -> None:
 
 
 def even_parts(examples: int, numbers: int, most: int, least: int) -> list[slice]:
-    """Even parts of a batch, two by two, with about `most` numbers each; `numbers` is how many an example has.
+    """Even parts of a batch, at most about `most` numbers each; `numbers` is how many an example has.
 
+    Their number is even, too, so that two threads come to an end together.
     A batch with no more than `least` stays whole: to wake a thread would take longer than its share of the work.
     """
     pairs = -(-examples * numbers // (2 * most))

@@ -1,9 +1,9 @@
-"""Shards: a batch cut into parts that stay in the cache and are computed side by side on all cores.
+"""Shards: a batch cut into parts that are computed side by side on all cores.
 
 A function of examples that treats each by itself gives the same for a part of a batch as for the whole. So each part
-passes through several layers, with a graph of its own, before the next begins, and what it leaves in the cache is used
-there. In the graph outside all this is one node. The parts depend on sizes only, and what they add to a parameter's
-gradient is summed in their order: the bits do not depend on the number of threads.
+passes through several layers, with a graph of its own, before the next begins. In the graph outside all this is one
+node. The parts depend on sizes only, and what they add to a parameter's gradient is summed in their order: the bits do
+not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from dlscratch.autograd.engine import Node, Rule, Tensor, _backward_pass, _recor
 from dlscratch.backend import Array
 from dlscratch.crew import even_parts, side_by_side
 
-CACHED = 2**21  # numbers that go into a shard's widest layer and come out; in smaller ones threads hinder each other
+CACHED = 2**21  # such numbers in a shard; the calls of smaller ones are so short that threads hinder each other
 LANES = 8  # stretches of shards that each sum up gradients of their own
 
 
 def shards_of(examples: int, numbers: int) -> list[slice]:
-    """Even parts of a batch, where `numbers` of each example should be in the cache together."""
+    """Even parts of a batch; `numbers` is how many of an example go into its widest layer and come out."""
     return even_parts(examples, numbers, CACHED, CACHED // 2)
 
 

@@ -32,7 +32,7 @@ def rehearse(
         values = evaluate(model, loss, [(x, y)], objective.metrics())
     except DlscratchError as error:
         raise document.error([Problem(("loss",), str(error))]) from None
-    if not math.isfinite(float(values["loss"])):  # type: ignore[arg-type]
+    if not math.isfinite(monitored(values, "loss")):
         what = "the untrained model gives no finite loss; look at its first values"
         raise document.error([Problem(("model",), what)])
     if prepared.validation is not None:
@@ -40,8 +40,8 @@ def rehearse(
     kind = "" if config.schedule is None else config.schedule.kind
     places = ("training", "early_stopping", "monitor"), ("schedule", kind, "monitor")
     for place, watcher in zip(places, watching, strict=True):
-        if watcher is not None and getattr(watcher, "monitor", None) is not None:
+        if (monitor := getattr(watcher, "monitor", None)) is not None:
             try:
-                monitored(values, watcher.monitor)  # type: ignore[union-attr]
+                monitored(values, monitor)
             except DlscratchError as error:
                 raise document.error([Problem(place, str(error))]) from None

@@ -188,6 +188,7 @@ def _sniff(lines: list[str]) -> str:
     """The delimiter that cuts the first lines into the most columns, the same number in each; `,` for one column."""
 
     def columns(delimiter: str) -> tuple[bool, int]:
+        """Whether all lines have the same number of columns and more than one; and this number."""
         try:
             widths = [len(record) for record in csv.reader(lines, delimiter=delimiter) if record]
         except csv.Error:

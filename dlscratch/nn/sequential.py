@@ -46,7 +46,7 @@ class Sequential(Layer):
             self.build((input_shape,) if isinstance(input_shape, int) else tuple(input_shape))
 
     @property
-    def takes_integers(self) -> bool:  # type: ignore[override]
+    def takes_integers(self) -> bool:  # type: ignore[override]  # of a layer it is a constant, here it depends on them
         return any(layer.takes_integers for layer in self.layers)
 
     def children(self) -> list[Layer]:

@@ -165,6 +165,7 @@ def draw_filters(name: str, filters: Array, kind: str = "png") -> bytes:
         picture = np.nan_to_num(np.clip(picture / (2 * limits["vmax"]) + 0.5, 0, 1), nan=1)
 
     def paint(figure: Any) -> None:
+        """The mosaic without ticks; with a bar of its colours where these stand for weights."""
         axes = figure.add_subplot(title=title, xticks=[], yticks=[])
         axes.set(xlabel=f"filters 0 to {len(shown) - 1}, line by line (pixels)")
         axes.spines[:].set_visible(False)

@@ -191,6 +191,7 @@ class _Watcher:
 
     def _watched(self, path: str, kind: str, function: Any) -> Any:
         def call(x: Tensor, *rest: Any) -> Tensor:
+            """The function's own result, of which the range is noted, and where its graph ends."""
             self._inside.append(path)
             try:
                 y: Tensor = function(x, *rest)

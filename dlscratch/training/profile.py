@@ -224,6 +224,7 @@ def _timed_side_by_side(jobs: Sequence[Job]) -> None:
     place, others = watch.turn(watch.place), list[Stopwatch]()
 
     def clocked(job: Job) -> None:
+        """The job, by a stopwatch of the thread that does it."""
         own = Stopwatch(place)
         token = watching.set(own)
         try:

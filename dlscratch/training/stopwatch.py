@@ -61,6 +61,7 @@ def timed(function: Callable[P, R], place: Place) -> Callable[P, R]:
     """The function, whose calls are charged to a place."""
 
     def call(*arguments: P.args, **options: P.kwargs) -> R:
+        """The function's result; without a stopwatch nothing is charged."""
         watch = watching.get()
         if watch is None:
             return function(*arguments, **options)

@@ -74,6 +74,7 @@ def embedding(weight: Array, indices: Array) -> Any:
     indices = check_indices(indices, len(weight), "row of weight")
 
     def dweight(g: Array) -> Array:
+        """Sorted by the row that they belong to, gradients add up a stretch at a time."""
         total = np.zeros_like(weight)
         if indices.size:
             order = np.argsort(indices, axis=None, kind="stable")

@@ -50,6 +50,7 @@ def cross_entropy(
     value, share = _reduce(losses, reduction, total, target.shape)
 
     def dx(g: Array) -> Array:
+        """The probabilities less the targets, by the share of each row in the result."""
         g = share(g)
         everything = certain if spread is None else certain + np.sum(spread, 1)
         d = e * (g * everything / sums)[:, None]

@@ -61,6 +61,7 @@ def batch_norm(
     sums = _Sums(rows, middle, x.shape[1])
 
     def dx(g: Array) -> Any:
+        """(g − mean of g − z · mean of g · z) · gain for the normalized z; g · gain with given statistics."""
         if not own:
             return _images(_computed(_rows(g), (np.multiply, wide)), x)
         total, products = sums.of(g)
