@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Any, Protocol
 
@@ -50,7 +51,8 @@ def work(side: Side, shape: tuple[int, ...], steps: int, threads: int) -> None:
     rng = np.random.default_rng(0)
     data = [side.batch(rng.standard_normal(shape, np.float32), rng.integers(0, 10, shape[0])) for _ in range(8)]
     few = nn.blas_threads(side.model, shape[0]) if isinstance(side, Ours) else None  # as `dlscratch train` does
-    with backend.limit_threads(threads, few):
+    side_by_side = nn.data_parallel(side.model) if isinstance(side, Ours) else nullcontext()
+    with backend.limit_threads(threads, few), side_by_side:
         losses = [side.step(*data[i % 8]) for i in range(COMPARED)]
         serve(losses, lambda: [side.step(*data[i % 8]) for i in range(steps)])
 

@@ -89,6 +89,16 @@ def thread_count() -> int:
     return _threads.get() or cpu_count()
 
 
+@contextmanager
+def own_threads(threads: int) -> Iterator[None]:
+    """Inside, `threads` of our own threads may compute; BLAS keeps its own."""
+    token = _threads.set(threads)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
+
+
 def keep_memory() -> None:
     """Let the C library (glibc) keep the memory that is freed, for the next step needs as much again.
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from dlscratch import blas
 from dlscratch.backend import thread_count
+from dlscratch.team import halves
 
 Job = Callable[[], Any]
 
@@ -79,12 +80,13 @@ class Crew:
 _busy = threading.Lock()  # the threads of `side_by_side` serve one caller at a time
 
 
-def side_by_side(jobs: Sequence[Job]) -> None:
-    """Do all the jobs on as many threads as `limit_threads` allows, each in the caller's context (no_grad).
+def side_by_side(jobs: Sequence[Job], together: bool = True) -> None:
+    """Do all the jobs on as many threads as `limit_threads` allows (one: not `together`), each in the caller's context
+    (no_grad).
 
     Jobs that call this again, and callers on other threads, do theirs one after the other. The first error is raised.
     """
-    threads = min(thread_count(), len(jobs))
+    threads = min(thread_count(), len(jobs)) if together else 1
     with blas.one_thread():
         if threads > 1 and _busy.acquire(blocking=False):
             try:
@@ -96,26 +98,31 @@ def side_by_side(jobs: Sequence[Job]) -> None:
                 job()
 
 
-def even_parts(examples: int, numbers: int, most: int, least: int) -> list[slice]:
+def even_parts(examples: int, numbers: int, most: int) -> list[slice]:
     """Even parts of a batch, at most about `most` numbers each; `numbers` is how many an example has.
 
-    Their number is even, too, so that two threads come to an end together.
-    A batch with no more than `least` stays whole: to wake a thread would take longer than its share of the work.
+    Each half of the batch is cut by itself: for sums, and so that two threads come to an end together.
     """
-    pairs = -(-examples * numbers // (2 * most))
-    count = min(2 * pairs, examples) if examples * numbers > least else min(1, examples)
-    ends = [examples * i // max(count, 1) for i in range(count + 1)]
-    return [slice(*pair) for pair in itertools.pairwise(ends)]
+    parts = []
+    for half in halves(examples):
+        size = half.stop - half.start
+        count = min(-(-size * numbers // most), size)
+        ends = [half.start + size * i // max(count, 1) for i in range(count + 1)]
+        parts += [slice(*pair) for pair in itertools.pairwise(ends)]
+    return parts
 
 
-def each_part(function: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
-    """What the function gives for each part, in their order; the parts are computed side by side."""
+def each_part(function: Callable[[slice], Any], parts: Sequence[slice], together: bool = True) -> list[Any]:
+    """What the function gives for each part, in their order; the parts are computed side by side, if `together`.
+
+    It does not pay for little work: to wake a thread would take longer than its share.
+    """
     results: list[Any] = [None] * len(parts)
 
     def job(index: int) -> None:
         results[index] = function(parts[index])
 
-    side_by_side([functools.partial(job, index) for index in range(len(parts))])
+    side_by_side([functools.partial(job, index) for index in range(len(parts))], together)
     return results
 
 

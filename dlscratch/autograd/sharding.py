@@ -18,14 +18,16 @@ import numpy as np
 from dlscratch.autograd.engine import Node, Rule, Tensor, _backward_pass, _recording, wrap
 from dlscratch.backend import Array
 from dlscratch.crew import even_parts, side_by_side
+from dlscratch.team import halves, members, part_of_half, sum_halves
 
 CACHED = 2**21  # such numbers in a shard; the calls of smaller ones are so short that threads hinder each other
-LANES = 8  # stretches of shards that each sum up gradients of their own
+LANES = 4  # stretches of a half's shards that each sum up gradients of their own
 
 
 def shards_of(examples: int, numbers: int) -> list[slice]:
     """Even parts of a batch; `numbers` is how many of an example go into its widest layer and come out."""
-    return even_parts(examples, numbers, CACHED, CACHED // 2)
+    few = members() * examples * numbers <= CACHED // 2
+    return [slice(0, examples)] if few else even_parts(examples, numbers, CACHED)
 
 
 def in_shards(
@@ -54,8 +56,11 @@ class _Work:
         side_by_side([functools.partial(self._forward, lane) for lane in self._lanes()])
 
     def _lanes(self) -> list[range]:
-        ends = [len(self.shards) * i // LANES for i in range(LANES + 1)]
-        return [range(*pair) for pair in itertools.pairwise(ends) if pair[0] < pair[1]]
+        lanes = []
+        for half in halves(len(self.shards)):
+            ends = [half.start + (half.stop - half.start) * i // LANES for i in range(LANES + 1)]
+            lanes += [range(*pair) for pair in itertools.pairwise(ends) if pair[0] < pair[1]]
+        return lanes
 
     def _forward(self, lane: range) -> None:
         for index in lane:
@@ -63,7 +68,8 @@ class _Work:
             leaves = [wrap(x._array[shard]) for x in self.inputs]
             for leaf, x in zip(leaves, self.inputs, strict=True):
                 leaf.requires_grad = x.requires_grad
-            self.graphs[index] = leaves, self.function(*leaves)
+            with part_of_half():
+                self.graphs[index] = leaves, self.function(*leaves)
             self._place(shard, self.graphs[index][1]._array)
 
     def _place(self, shard: slice, result: Array) -> None:
@@ -85,10 +91,7 @@ class _Work:
         totals: list[dict[int, Array]] = [{} for _ in lanes]
         jobs = zip(lanes, totals, strict=True)
         side_by_side([functools.partial(self._backward_lane, lane, g, found, total) for lane, total in jobs])
-        for total in totals:
-            for key, part in total.items():
-                found[key] = found[key] + part if key in found else part
-        self.waiting = found
+        self.waiting = found | {key: sum_halves([total[key] for total in totals]) for key in totals[0]}
 
     def _backward_lane(self, lane: range, g: Array, found: dict[int, Array], totals: dict[int, Array]) -> None:
         """The inputs' gradients go to their places in `found`, those of parameters are added up in `totals`."""
@@ -97,7 +100,9 @@ class _Work:
             pairs = zip(leaves, self.inputs, strict=True)
             places = {id(leaf): found[id(x)][shard] for leaf, x in pairs if x.requires_grad}
             assert result._node is not None
-            for leaf, part in _backward_pass(result._node, g[shard]):
+            with part_of_half():
+                parts = _backward_pass(result._node, g[shard])
+            for leaf, part in parts:
                 if id(leaf) in places:
                     places[id(leaf)][...] = part
                 elif id(leaf) in totals:

@@ -40,6 +40,7 @@ from dlscratch.nn.losses import (
     MSELoss,
     NLLLoss,
 )
+from dlscratch.nn.parallel import data_parallel
 from dlscratch.nn.sequential import blas_threads
 
 __all__ = [
@@ -79,5 +80,6 @@ __all__ = [
     "Softplus",
     "Tanh",
     "blas_threads",
+    "data_parallel",
     "functional",
 ]

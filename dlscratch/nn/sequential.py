@@ -37,6 +37,7 @@ class Sequential(Layer):
         dtype: Any = np.float32,
     ) -> None:
         self.layers: list[Layer] = list(layers)
+        self.partner: Any = None  # who computes half of a batch: see `data_parallel`
         super().__init__()
         for index, layer in enumerate(layers):
             if not isinstance(layer, Layer):
@@ -81,19 +82,9 @@ class Sequential(Layer):
                 raise UsageError(f"layers {first[id(layer)]} and {path} are one and the same {layer!r}; make two")
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
-        """Layer after layer; of images, those that treat each one apart run in shards, side by side."""
-        if x.ndim < 4:
-            return _in_turn(self.layers, training, rng, x)
-        for apart, group in itertools.groupby(self.layers, key=lambda layer: layer.apart):
-            layers = list(group)
-            numbers, left = _widest(layers), math.prod(layers[-1].output_shape or ())
-            shards = shards_of(len(x._array), numbers) if apart and x.ndim > 3 and 4 * left <= numbers else []
-            if len(shards) > 1:
-                parameters = [p for layer in layers for p in layer.weights.values()]
-                x = in_shards(functools.partial(_in_turn, layers, training, rng), [x], parameters, shards)
-            else:
-                x = _in_turn(layers, training, rng, x)
-        return x
+        """Layer after layer; the first may be shared with a second process (see `data_parallel`)."""
+        done, x = self.partner.begin(x, rng) if training and self.partner is not None else (0, x)
+        return in_turn(self.layers[done:], training, rng, x)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -156,7 +147,23 @@ class Residual(Sequential):
         return super().forward(x, training, rng) + x
 
 
-def _in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
+def in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
+    """Layer after layer; of images, those that treat each one apart run in shards, side by side."""
+    if x.ndim < 4:
+        return _one_by_one(layers, training, rng, x)
+    for apart, group in itertools.groupby(layers, key=lambda layer: layer.apart):
+        together = list(group)
+        numbers, left = _widest(together), math.prod(together[-1].output_shape or ())
+        shards = shards_of(len(x._array), numbers) if apart and x.ndim > 3 and 4 * left <= numbers else []
+        if len(shards) > 1:
+            parameters = [p for layer in together for p in layer.weights.values()]
+            x = in_shards(functools.partial(_one_by_one, together, training, rng), [x], parameters, shards)
+        else:
+            x = _one_by_one(together, training, rng, x)
+    return x
+
+
+def _one_by_one(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
     for layer in layers:
         x = layer(x, training=training, rng=rng)
     return x

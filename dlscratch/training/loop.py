@@ -20,7 +20,7 @@ import numpy as np
 from dlscratch.autograd import wrap
 from dlscratch.backend import Array, generator, keep_memory
 from dlscratch.errors import DivergedError, UsageError
-from dlscratch.nn import Layer, Loss
+from dlscratch.nn import Layer, Loss, data_parallel
 from dlscratch.optim import Constant, Optimizer, Schedule, clip_grad_value_
 from dlscratch.optim.clipping import gradient_norm, scale_gradients, sum_of_squares
 from dlscratch.training.early_stopping import EarlyStopping
@@ -136,10 +136,11 @@ class _Run:
     def records(self) -> Iterator[Step | Epoch]:
         """Epoch after epoch, until all are done, the time is over, or early stopping says so."""
         last_is_best = False
-        while self.state.epoch < self.epochs and self.state.seconds < self.time_limit and not self.watch.stopped:
-            for record in self._epoch():
-                yield record
-                last_is_best = isinstance(record, Epoch) and record.best
+        with data_parallel(self.model):
+            while self.state.epoch < self.epochs and self.state.seconds < self.time_limit and not self.watch.stopped:
+                for record in self._epoch():
+                    yield record
+                    last_is_best = isinstance(record, Epoch) and record.best
         if self.restore_best and self.state.best_weights is not None and not last_is_best:
             self.model.load_state_dict(self.state.best_weights)
 

@@ -20,9 +20,11 @@ from dlscratch.backend import Array, scratch, strided
 from dlscratch.blas import one_thread
 from dlscratch.crew import each_part, even_parts
 from dlscratch.nn.functional.windows import Geometry, Padding, Pair, channels_first, channels_last
+from dlscratch.team import halves, sum_halves
 
 SMALL = 900_000  # multiplications up to which OpenBLAS takes matrices as they are; it copies larger ones first
 FEW = 64  # rows of a matrix from which on such products are the faster ones
+NEAR = 6800  # numbers of a matrix that stays in the first cache while several others meet it
 TOGETHER = 2**21  # numbers that are read and written for one part of the images
 SHARED = 2**19  # the same above which threads share the images
 SHORT = 8  # channels times kernel width from which on a row of a kernel is long enough for a product of its own
@@ -64,10 +66,14 @@ def conv2d(
     def dweight(g: Array) -> Array:
         g = channels_last(g)
         found = _each_part(lambda part, windows: windows.against(g[part]), images, kernels, geometry)
-        total = sum(each.reshape(kernels.shape) for each in found) if found else np.zeros_like(kernels)
+        total = sum_halves([each.reshape(kernels.shape) for each in found]) if found else np.zeros_like(kernels)
         return total.transpose(0, 4, 3, 1, 2).reshape(weight.shape)
 
-    return channels_first(y), dx, dweight, lambda g: np.sum(np.sum(channels_last(g), (0, 1)), 0)
+    def dbias(g: Array) -> Any:
+        g = channels_last(g)
+        return sum_halves([np.sum(np.sum(g[half], (0, 1)), 0) for half in halves(len(g))])
+
+    return channels_first(y), dx, dweight, dbias
 
 
 def _correlate(x: Array, kernels: Array, geometry: Geometry, bias: Array | None = None) -> Array:
@@ -76,70 +82,99 @@ def _correlate(x: Array, kernels: Array, geometry: Geometry, bias: Array | None 
     dtype = np.result_type(x, kernels)
     x, kernels = x.astype(dtype, copy=False), kernels.astype(dtype, copy=False)
     y = np.empty_like(x, shape=(len(x), height, width, _outputs(kernels)))
-    added = 0 if bias is None else np.tile(bias, (width, 1))  # whole rows: NumPy is slow where axes are short
-    _each_part(lambda part, windows: np.add(windows.times(kernels), added, out=y[part]), x, kernels, geometry)
+    added = None if bias is None else np.tile(bias, (width, 1))  # whole rows: NumPy is slow where axes are short
+
+    def compute(part: slice, windows: _Windows) -> None:
+        windows.times(kernels, y[part])
+        if added is not None:
+            y[part] += added
+
+    _each_part(compute, x, kernels, geometry)
     return y
 
 
 def _each_part(function: Callable[[slice, _Windows], Any], x: Array, kernels: Array, geometry: Geometry) -> list[Any]:
     """What the function gives for the windows of each part of the images (N, H, W, C), in their order."""
-    kind, parts = _parts(x, kernels, geometry)
-    return each_part(lambda part: function(part, kind(x[part], kernels, geometry)), parts)
+    kind, numbers = _looked_at(x, kernels, geometry)
+    parts = even_parts(len(x), numbers, TOGETHER)
+    return each_part(lambda part: function(part, kind(x[part], kernels, geometry)), parts, len(x) * numbers > SHARED)
 
 
 class _Windows(Protocol):
     """What the windows of some images see."""
 
-    def times(self, kernels: Array) -> Array:
-        """Its products with the kernels (groups, kh, kw, C/groups, O/groups): (n, h, w, O), until the next call."""
+    def times(self, kernels: Array, out: Array) -> None:
+        """Write the products with the kernels (groups, kh, kw, C/groups, O/groups) to `out` (n, h, w, O)."""
 
     def against(self, g: Array) -> Array:
         """Its products with a gradient (n, h, w, O), summed over all windows: the kernels', in their order."""
 
 
 class _Rows:
-    """Dense windows of one group, seen a row at a time; `windows` is (chunk, kh, kw, every kw-th place, kw · C).
+    """Dense windows of one group, seen a row at a time.
 
-    There is a place for every pixel and for the margin that it shares with the next row or image. A chunk of places
-    stays in the cache; all of them are one call, for threads hinder each other between calls.
+    There is a place for every pixel and for the margin that it shares with the next row or image. The places are cut
+    in chunks, of which all are one call of NumPy.
     """
 
     def __init__(self, x: Array, kernels: Array, geometry: Geometry) -> None:
-        (kh, kw), (top, left), channels = geometry.kernel, geometry.before, x.shape[3]
-        self.sizes = geometry.output(*x.shape[1:3])
-        self.grid = len(x), *_grid(x, geometry)
-        self.places, width = math.prod(self.grid), self.grid[2]
-        chunks = -(-self.places * channels * _outputs(kernels) // SMALL)
-        every = -(-self.places // (chunks * kw))
-        first, down = top * width + left, geometry.dilation[0] * width
-        line = scratch("line", (max(first + self.places, (chunks * every + 1) * kw + (kh - 1) * down), channels), x)
-        line[...] = 0
-        line[first : first + self.places].reshape(*self.grid, channels)[:, : x.shape[1], : x.shape[2]] = x
-        steps = every * kw * channels, down * channels, channels, kw * channels, 1
-        self.windows = strided(line, (chunks, kh, kw, every, kw * channels), steps)
+        (kh, kw), (top, left), (_, height, width, channels) = geometry.kernel, geometry.before, x.shape
+        self.sizes, self.grid = geometry.output(height, width), (len(x), *_grid(x, geometry))
+        self.kernel, self.down = geometry.kernel, geometry.dilation[0] * self.grid[2]
+        self.places, first = math.prod(self.grid), top * self.grid[2] + left
+        self.most = SMALL // (kw * channels * _outputs(kernels))  # rows of a chunk's matrices
+        end = max(first + self.places, self.places + self.places // FEW + 2 * kw + (kh - 1) * self.down)
+        self.line = scratch("line", (end, channels), x)
+        self.line[:first] = self.line[first + self.places :] = 0
+        _fill(self.line[first : first + self.places].reshape(*self.grid, channels), x)
 
-    def times(self, kernels: Array) -> Array:
+    def windows(self, most: int) -> Array:
+        """What they see: (chunk, kh, kw, every kw-th place, kw · C), at most so many places."""
+        (kh, kw), channels = self.kernel, self.line.shape[1]
+        chunks = -(-self.places // (kw * most))
+        every = -(-self.places // (kw * chunks))
+        steps = every * kw * channels, self.down * channels, channels, kw * channels, 1
+        return strided(self.line, (chunks, kh, kw, every, kw * channels), steps)
+
+    def times(self, kernels: Array, out: Array) -> None:
         """See _Windows."""
-        chunks, kh, kw, every, _ = self.windows.shape
-        outputs = _outputs(kernels)
-        sums = scratch("sums", (chunks, kh, every, kw, outputs), self.windows)
-        np.matmul(self.windows, kernels.reshape(kh, 1, -1, outputs), out=sums.swapaxes(2, 3))
-        total = np.add.reduce(sums, 1, out=scratch("total", (chunks, every, kw, outputs), self.windows))
-        return self._images(total)
+        windows, outputs = self.windows(self.most), _outputs(kernels)
+        chunks, kh, kw, every, _ = windows.shape
+        sums = scratch("sums", (kh, chunks, every, kw, outputs), windows)
+        np.matmul(windows, kernels.reshape(kh, 1, -1, outputs), out=sums.transpose(1, 0, 3, 2, 4))
+        for row in range(1, kh - 1):
+            sums[0] += sums[row]
+        first, *last = (self._images(each) for each in sums[:: max(1, kh - 1)])
+        np.add(first, last[0] if last else 0, out=out)
 
     def against(self, g: Array) -> Array:
         """See _Windows."""
-        chunks, _, kw, every, _ = self.windows.shape
-        rows = scratch("rows", (chunks, every, kw, g.shape[3]), g)
-        rows[...] = 0
-        self._images(rows)[...] = g
-        total: Array = np.sum(self.windows.swapaxes(3, 4) @ rows.swapaxes(1, 2)[:, None], (0, 2))
+        windows = self.windows(min(self.most, max(FEW, NEAR // (self.kernel[1] * self.line.shape[1]))))
+        chunks, _, kw, every, numbers = windows.shape
+        outputs = g.shape[3]
+        rows = scratch("rows", (chunks, every, kw, outputs), g)
+        flat = rows.reshape(-1, outputs)
+        flat[self.places :] = 0
+        _fill(flat[: self.places].reshape(*self.grid, outputs), g)
+        turned = rows.transpose(0, 2, 3, 1)[:, None]  # (chunk, 1, kw, O, every)
+        total: Array
+        if outputs < numbers:
+            total = np.sum(turned @ windows, (0, 2)).swapaxes(1, 2)
+        else:
+            total = np.sum(windows.swapaxes(3, 4) @ turned.swapaxes(3, 4), (0, 2))
         return total
 
     def _images(self, places: Array) -> Array:
         """The view (n, h, w, O) of what there is for each place (chunk, every, kw, O)."""
         outputs, (height, width) = places.shape[3], self.sizes
         return places.reshape(-1, outputs)[: self.places].reshape(*self.grid, outputs)[:, :height, :width]
+
+
+def _fill(grid: Array, images: Array) -> None:
+    """Write images (n, H, W, C) into a grid with a margin below and to the right of each, which becomes 0."""
+    height, width = images.shape[1:3]
+    grid[:, :height, :width] = images
+    grid[:, :height, width:] = grid[:, height:] = 0
 
 
 class _Columns:
@@ -161,13 +196,11 @@ class _Columns:
         seen = strided(padded, shape, (channels, image, s * row, t * pixel, d * row, e * pixel, 1))
         self.windows = _copied(seen, kw * channels < SHORT)
 
-    def times(self, kernels: Array) -> Array:
+    def times(self, kernels: Array, out: Array) -> None:
         """See _Windows."""
         groups, images, places, _ = self.windows.shape
-        outputs = kernels.shape[4]
-        products = scratch("sums", (groups, images, places, outputs), self.windows)
-        np.matmul(self.windows, kernels.reshape(groups, 1, -1, outputs), out=products)
-        return products.transpose(1, 2, 0, 3).reshape(images, *self.sizes, groups * outputs)
+        products = out.reshape(images, places, groups, -1).transpose(2, 0, 1, 3)
+        np.matmul(self.windows, kernels.reshape(groups, 1, -1, kernels.shape[4]), out=products)
 
     def against(self, g: Array) -> Array:
         """See _Windows."""
@@ -191,15 +224,15 @@ def _copied(seen: Array, upright: bool) -> Array:
     return columns.swapaxes(2, 3) if upright else columns
 
 
-def _parts(x: Array, kernels: Array, geometry: Geometry) -> tuple[type[_Rows | _Columns], list[slice]]:
-    """How to look at the windows, and of how many images (n, H, W, C) together."""
+def _looked_at(x: Array, kernels: Array, geometry: Geometry) -> tuple[type[_Rows | _Columns], int]:
+    """How to look at the windows of images (n, H, W, C), and how many numbers are read and written for one."""
     (kh, kw), channels, outputs = geometry.kernel, x.shape[3], _outputs(kernels)
     grid, places = math.prod(_grid(x, geometry)), math.prod(geometry.output(*x.shape[1:3]))
     neighbours = geometry.stride == (1, 1) and geometry.dilation[1] == 1 and len(kernels) == 1
     cheap = kw * channels >= SHORT and grid * outputs < places * (outputs + COPYING)
     if neighbours and cheap and FEW * kw * channels * outputs <= SMALL and not geometry.one_to_one:
-        return _Rows, even_parts(len(x), grid * (channels + kh * outputs), TOGETHER, SHARED)
-    return _Columns, even_parts(len(x), places * (kh * kw * channels + outputs), TOGETHER, SHARED)
+        return _Rows, grid * (channels + kh * outputs)
+    return _Columns, places * (kh * kw * channels + outputs)
 
 
 def _grid(x: Array, geometry: Geometry) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import numpy as np
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
 from dlscratch.blas import one_thread
+from dlscratch.team import of_whole_batch
 
 FEW_ROWS = 64  # up to here BLAS shares out W Xᵀ better among its threads than X Wᵀ, and the result may stay turned
 WHOLE = 320  # terms of a sum that BLAS adds up in one go, on all processors; a longer sum it cuts in pieces
@@ -108,7 +109,8 @@ def dropout(x: Array, *, p: float = 0.5, rng: np.random.Generator | int) -> Any:
     if not 0 <= p < 1:
         raise ValueError(f"p is {p}; expected at least 0 and less than 1")
     kept = round((1 - p) * 65536)  # of 65,536: 16 random bits an element are enough, and twice as fast as 32
-    drawn = np.random.default_rng(rng).integers(0, 65536, x.shape, np.uint16)
-    mask = np.less(drawn, kept, out=np.empty_like(x, dtype=bool))  # in the order of x's memory
+    shape, here = of_whole_batch(x.shape)
+    drawn = np.random.default_rng(rng).integers(0, 65536, shape, np.uint16)
+    mask = np.less(drawn[here], kept, out=np.empty_like(x, dtype=bool))  # in the order of x's memory
     scale = np.multiply(mask, 65536 / max(kept, 1), dtype=x.dtype)
     return x * scale, lambda g: g * scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,12 @@ from dlscratch.autograd import op, sample
 from dlscratch.backend import Array
 from dlscratch.crew import each_part, even_parts
 from dlscratch.nn.functional.windows import channels_first, channels_last
+from dlscratch.team import both, in_halves, members
 
-BLOCK = 2**18  # numbers of a block of rows: a megabyte of float32
+BLOCK = 2**17  # numbers of a block of rows: half a megabyte of float32
 SHARED = 2**19  # numbers from which on threads share the blocks
+
+Moments = tuple[Any, Any, Any]  # of a part, for each channel: count, mean, sum of squared differences from it
 
 GIVEN: Any = {"mean": np.array([0.1, -0.2, 0.3]), "var": np.array([0.5, 1.0, 2.0])}
 
@@ -40,11 +43,11 @@ def batch_norm(
     """Normalize each channel of x (N, C, ...) with a given mean and variance (C,), or with the batch's own.
 
     In the second case the gradient flows through mean and variance, too, and the dict `seen` receives them
-    (variance: biased) as "mean" and "var". Ioffe and Szegedy, 2015.
+    (variance: biased) as "mean" and "var", and how many values a channel has as "count". Ioffe and Szegedy, 2015.
     """
     if x.ndim < 2:
         raise ValueError("expected x of shape (N, C, ...)")
-    own, n = mean is None or var is None, x.size // max(x.shape[1], 1)
+    own, n = mean is None or var is None, members() * x.size // max(x.shape[1], 1)
     if own and n < 2:
         raise ValueError(f"needs more than one value a channel in training, got {n}; use a batch of at least 2")
     rows = _rows(x)
@@ -52,24 +55,27 @@ def batch_norm(
         mean, var = _moments(rows, x.shape[1])
     mean, var = mean.astype(x.dtype, copy=False), var.astype(x.dtype, copy=False)
     if seen is not None:
-        seen.update(mean=mean, var=var)
+        seen.update(mean=mean, var=var, count=np.array(n))
     scale = 1 / np.sqrt(var + eps)
     gain = scale if weight is None else scale * weight
-    middle, wide = _wide(mean, rows), _wide(gain, rows)
-    shifted = [] if bias is None else [(np.add, _wide(bias, rows))]
-    y = _computed(rows, (np.subtract, middle), (np.multiply, wide), *shifted)
-    sums = _Sums(rows, middle, x.shape[1])
+    shift = -mean * gain if bias is None else bias - mean * gain
+    wide = _wide(gain, rows)
+    y = _computed(rows, (np.multiply, wide), (np.add, _wide(shift, rows)))
+    sums = _Sums(rows, _wide(mean, rows), x.shape[1])
 
     def dx(g: Array) -> Any:
         """(g − mean of g − z · mean of g · z) · gain for the normalized z; g · gain with given statistics."""
         if not own:
             return _images(_computed(_rows(g), (np.multiply, wide)), x)
-        total, products = sums.of(g)
+        total, products = sums.of_batch(g)
         slope = -products / n * scale * scale
         line = (np.multiply, _wide(slope, rows)), (np.add, _wide(-total / n - slope * mean, rows))
         return _images(_computed(rows, *line, (np.add, _rows(g)), (np.multiply, wide)), x)
 
-    return _images(y, x), dx, lambda g: sums.of(g)[1] * scale, lambda g: sums.of(g)[0]
+    def dweight(g: Array) -> Any:
+        return sum(products * scale for _, products in sums.of_halves(g))
+
+    return _images(y, x), dx, dweight, lambda g: sum(total for total, _ in sums.of_halves(g))
 
 
 def _rows(x: Array) -> Array:
@@ -108,18 +114,27 @@ def _computed(rows: Array, *steps: tuple[np.ufunc, Array]) -> Array:
 
 
 def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
-    """Mean and variance of each channel, from those of blocks (Chan, Golub and LeVeque 1979, eq. 2.1)."""
+    """Mean and variance of each channel, from those of blocks and halves."""
 
-    def moments(part: slice) -> tuple[int, Array, Array]:
+    def moments(part: slice) -> Moments:
         n = rows[part].size // channels
         mean = _sum(rows[part], channels) / n
         d = rows[part] - _wide(mean, rows)
         return n, mean, _sum(d, channels, d)
 
-    parts = _each_block(moments, rows)
+    found = [_together(half) for half in in_halves(_each_block(moments, rows))]
+    if members() == 2:
+        [(n, mean, squares)] = found
+        found = [(n, *each) for each in both(np.stack([mean, squares]))]
+    n, mean, squares = _together(found)
+    return mean, squares / n
+
+
+def _together(parts: Sequence[Moments]) -> Moments:
+    """The moments of several parts (Chan, Golub and LeVeque 1979, eq. 2.1)."""
     n = sum(count for count, _, _ in parts)
     mean = sum(count * each for count, each, _ in parts) / n
-    return mean, sum(squares + count * (each - mean) ** 2 for count, each, squares in parts) / n
+    return n, mean, sum(squares + count * (each - mean) ** 2 for count, each, squares in parts)
 
 
 class _Sums:
@@ -127,23 +142,28 @@ class _Sums:
 
     def __init__(self, rows: Array, mean: Array, channels: int) -> None:
         self.rows, self.mean, self.channels = rows, mean, channels
-        self.last: tuple[Callable[[], Array | None], tuple[Array, Array]] | None = None
+        self.last: tuple[Callable[[], Array | None], list[Array]] | None = None
 
-    def of(self, g: Array) -> tuple[Array, Array]:
-        """For the gradient g (N, C, ...) of the result."""
+    def of_halves(self, g: Array) -> list[Array]:
+        """For the gradient g (N, C, ...) of the result: of each half of the batch that is here, (2, C)."""
         if self.last is None or self.last[0]() is not g:
-            total, products = zip(*_each_block(functools.partial(self._block, _rows(g)), self.rows), strict=True)
-            self.last = weakref.ref(g), (sum(total), sum(products))
+            found = _each_block(functools.partial(self._block, _rows(g)), self.rows)
+            self.last = weakref.ref(g), [sum(half[1:], half[0]) for half in in_halves(found)]
         return self.last[1]
 
-    def _block(self, g: Array, part: slice) -> tuple[Array, Array]:
+    def of_batch(self, g: Array) -> Array:
+        """For the whole batch."""
+        here = self.of_halves(g)
+        return sum(both(here[0]) if members() == 2 else here)  # type: ignore[return-value]
+
+    def _block(self, g: Array, part: slice) -> Array:
         d = self.rows[part] - self.mean
-        return _sum(g[part], self.channels), _sum(g[part], self.channels, d)
+        return np.stack([_sum(g[part], self.channels), _sum(g[part], self.channels, d)])
 
 
 def _each_block(function: Callable[[slice], Any], rows: Array) -> list[Any]:
     """What the function gives for each block of rows, in their order."""
-    return each_part(function, even_parts(len(rows), rows.shape[1], BLOCK, SHARED))
+    return each_part(function, even_parts(len(rows), rows.shape[1], BLOCK), rows.size > SHARED)
 
 
 @op(sample((5, 3), (3,), (3,)), sample((2, 3, 4), (3, 4), axes=2, eps=0.1), sample((2, 3, 4)))

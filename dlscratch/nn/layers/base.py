@@ -42,6 +42,7 @@ class Layer:
     kind: ClassVar[str] = "layer"  # the key in LAYERS
     takes_integers: ClassVar[bool] = False
     apart: ClassVar[bool] = False  # whether each example is treated by itself, cheaply enough to cut a batch in shards
+    halves: ClassVar[bool | None] = None  # whether two processes can share a batch (`data_parallel`); None: if `apart`
 
     weights: dict[str, Tensor]
     buffers: dict[str, Array]

@@ -84,6 +84,8 @@ class Embedding(Layer):
 class Dropout(Layer):
     """In training each element becomes 0 with probability p, and the others are divided by 1 − p."""
 
+    halves: ClassVar[bool] = True
+
     p: Annotated[float, Ge(0), Lt(1), Doc("probability that an element is dropped")] = 0.5
 
     def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:

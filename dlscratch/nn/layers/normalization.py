@@ -27,6 +27,8 @@ class BatchNorm(Layer):
     In training mean and variance are the batch's; the running statistics follow them, and are used otherwise.
     """
 
+    halves: ClassVar[bool] = True
+
     num_features: Features = None
     eps: Epsilon = 1e-5
     momentum: Momentum = 0.1
@@ -59,7 +61,7 @@ class BatchNorm(Layer):
         seen: dict[str, np.ndarray] = {}
         y = F.batch_norm(x, *self.weights.values(), eps=self.eps, seen=seen)
         if self.track_running_stats:
-            self._track(seen["mean"], seen["var"], x.size // max(x.shape[1], 1))
+            self._track(seen["mean"], seen["var"], int(seen["count"]))
         return y
 
     def _track(self, mean: np.ndarray, var: np.ndarray, n: int) -> None:
@@ -90,6 +92,7 @@ class LayerNorm(Layer):
     """Each example's last axes with mean 0 and variance 1, then times weight, plus bias."""
 
     apart: ClassVar[bool] = True
+    halves: ClassVar[bool] = False  # the sums over a batch are the engine's
 
     normalized_shape: Annotated[
         int | list[int] | None, Gt(0), Doc("sizes of the last axes; when left out, the last axis alone")

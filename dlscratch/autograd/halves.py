@@ -1,0 +1,136 @@
+"""A function of examples whose batch is halved: one half is computed here, the other by a second process.
+
+Both keep the graph of their half. In the graph outside there is one node, whose rule sends the gradient's second half
+to the other process and adds up what both find for each parameter. See `team` for what makes the bits the same as those
+of one process.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dlscratch.autograd.engine import Node, Rule, Tensor, _backward_pass, wrap
+from dlscratch.backend import Array
+from dlscratch.errors import GradientError
+from dlscratch.team import Memory, Team, placed
+
+Given = tuple[tuple[int, ...], str, tuple[int, ...]]  # shape, dtype and strides of an array in shared memory
+Function = Callable[[Tensor, np.random.Generator | None], Tensor]
+
+
+class Halves:
+    """The function, and the process that helps with it, for batches of an even number of examples, up to that of x.
+
+    `function(x, rng)` must treat each example by itself, or use `team.both`. `parameters` are all tensors besides x
+    that it uses; their values move to memory that both processes see. `output` is the shape that an example gives.
+    Both have the function as it was when this was made; `fits` tells whether a batch is one for it.
+    """
+
+    def __init__(self, function: Function, x: Tensor, parameters: Sequence[Tensor], output: tuple[int, ...]) -> None:
+        self.function, self.parameters = function, list(parameters)
+        self.most, self._call, self._graph = len(x._array) // 2, 0, x
+        widest = np.dtype(np.float64).itemsize
+        sizes = [x._array.nbytes, 2 * self.most * int(np.prod(output)) * widest]
+        sizes += 2 * [p._array.nbytes for p in self.parameters]
+        memory = Memory(Team.size() + sum(sizes) + 64 * (len(sizes) + 8))
+        self._x, self._y = memory.room(sizes[0]), memory.room(sizes[1])
+        self._values = [placed(memory.room(p._array.nbytes), p._array) for p in self.parameters]
+        self._gradients = [memory.room(p._array.nbytes) for p in self.parameters]
+        self._move()
+        self._team = Team(self._serve, memory)
+
+    def __reduce__(self) -> Any:
+        """A copy of what holds this has no second process."""
+        return type(None), ()
+
+    def _move(self) -> None:
+        """Let the parameters' values lie where both processes see them, also those that have been replaced."""
+        for tensor, place in zip(self.parameters, self._values, strict=True):
+            if tensor._array is not place:
+                place[...] = tensor._array
+                tensor._array = place
+
+    def fits(self, x: Tensor) -> bool:
+        """Whether a batch can be halved here."""
+        n = len(x._array)
+        return self._team.dismiss.alive and n % 2 == 0 and 0 < n <= 2 * self.most and not x.requires_grad
+
+    def __call__(self, x: Tensor, rng: np.random.Generator | None) -> Tensor:
+        """function(x, rng), and in the graph one node. Only the last call's gradient can be asked for."""
+        self._move()
+        middle, self._call = len(x._array) // 2, self._call + 1
+        wanted = [p.requires_grad for p in self.parameters]
+        self._team.call((self._put(self._x, x._array[middle:]), wanted, rng))
+        with self._team.half():
+            mine = self.function(wrap(x._array[:middle]), rng)
+        theirs = self._get(self._y, self._team.answer())
+        value = np.empty_like(theirs, shape=(2 * middle, *theirs.shape[1:]))
+        value[:middle], value[middle:] = mine._array, theirs
+        if True not in wanted:
+            return wrap(value)
+        gradients = _Gradients(self, self._call, mine)
+        rules: list[Rule | None] = [functools.partial(gradients.of, index) for index in range(len(wanted))]
+        return wrap(value, (), Node("Halves", value, tuple(self.parameters), rules))
+
+    def gradients(self, call: int, mine: Tensor, g: Array) -> dict[int, Array]:
+        """Of the parameters, by their index, for the gradient g of a call's result, of which `mine` is the half."""
+        if call != self._call:
+            raise GradientError("backward() for a batch that two processes shared, but after another batch of theirs")
+        middle = len(g) // 2
+        self._team.call((self._put(self._y, g[middle:]),))
+        with self._team.half():
+            found = self._backward(mine, g[:middle])
+        theirs = self._team.answer()
+        return {i: found[i] + self._get(self._gradients[i], given) for i, given in theirs.items()}
+
+    def _backward(self, result: Tensor, g: Array) -> dict[int, Array]:
+        found = {id(leaf): part for leaf, part in _backward_pass(result._node, g)} if result._node is not None else {}
+        return {i: found[id(p)] for i, p in enumerate(self.parameters) if id(p) in found}
+
+    def _serve(self, request: tuple[Any, ...]) -> Any:
+        """The other process's part of a call: where the result lies, or of the gradients."""
+        given, *others = request
+        if not others:
+            found = self._backward(self._graph, self._get(self._y, given))
+            return {i: self._put(self._gradients[i], g) for i, g in found.items()}
+        wanted, rng = others
+        for tensor, want in zip(self.parameters, wanted, strict=True):
+            tensor.requires_grad = want
+        self._graph = wrap(np.empty(0))  # the last one's memory is free for this one
+        self._graph = self.function(wrap(self._get(self._x, given)), rng)
+        return self._put(self._y, self._graph._array)
+
+    @staticmethod
+    def _put(place: Array, array: Array) -> Given:
+        """Copy an array to memory that both see, and tell how it lies there."""
+        there = placed(place, array)
+        there[...] = array
+        return there.shape, there.dtype.str, there.strides
+
+    @staticmethod
+    def _get(place: Array, given: Given) -> Array:
+        shape, dtype, strides = given
+        return np.ndarray(shape, dtype, place.data, strides=strides)
+
+    def close(self) -> None:
+        """End the second process."""
+        self._team.dismiss()
+
+
+class _Gradients:
+    """The gradients of one call, computed for all parameters when the first is asked for."""
+
+    def __init__(self, halves: Halves, call: int, mine: Tensor) -> None:
+        self.halves, self.call, self.mine = halves, call, mine
+        self.waiting: dict[int, Array] = {}  # that nobody has asked for yet
+
+    def of(self, index: int, g: Array) -> Array:
+        """The rule of a parameter."""
+        if index not in self.waiting:
+            self.waiting = self.halves.gradients(self.call, self.mine, g)
+        parameter = self.halves.parameters[index]._array
+        return self.waiting.pop(index) if index in self.waiting else np.zeros_like(parameter)
