@@ -37,6 +37,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)  # that the terminal sends to both: wh
 
 _member: ContextVar[Member | None] = ContextVar("member", default=None)
 _of_a_half: ContextVar[bool] = ContextVar("of_a_half", default=False)
+_by_halves: ContextVar[bool] = ContextVar("by_halves", default=False)
 
 
 def members() -> int:
@@ -47,6 +48,21 @@ def members() -> int:
 def halves(count: int) -> list[slice]:
     """Where sums over a batch (of examples, or of lines of them) are cut: an even number here, nothing in a half."""
     return [slice(0, count)] if count % 2 or is_half() else [slice(0, count // 2), slice(count // 2, count)]
+
+
+def halves_of_images(count: int) -> list[slice]:
+    """The same for layers that are cut only in networks for images, as the others have no second process."""
+    return halves(count) if _by_halves.get() else [slice(0, count)]
+
+
+@contextmanager
+def of_images() -> Iterator[None]:
+    """Inside, a network for images is computed."""
+    token = _by_halves.set(True)
+    try:
+        yield
+    finally:
+        _by_halves.reset(token)
 
 
 def is_half() -> bool:

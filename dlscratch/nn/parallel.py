@@ -29,9 +29,8 @@ def data_parallel(model: Layer) -> Iterator[None]:
     """Inside, a second process computes half of what the model's first layers do with images, in training.
 
     It is a fork of this one, made at the first batch: what is changed in a layer's options afterwards stays without
-    effect, except for its parameters' values and `requires_grad`. It helps with batches of an even size, with the
-    layers up to the first that is neither a convolution, pooling, batch normalization, activation, dropout nor a
-    change of shape, where `threads` allows more than one, on Linux.
+    effect, except for its parameters' values and `requires_grad`. It helps with batches of an even size, up to the
+    first layer of a kind of your own (one without `halves = True`), where there may be more than one thread, on Linux.
     """
     if not isinstance(model, Sequential) or model.partner is not None:
         yield

@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, overload
+from typing import Annotated, Any, ClassVar, overload
 
 import numpy as np
 from annotated_doc import Doc
@@ -18,6 +18,7 @@ from dlscratch.errors import UsageError, did_you_mean
 from dlscratch.nn.layers.base import Layer
 from dlscratch.nn.layers.images import Conv2d
 from dlscratch.nn.layers.site import Shape, Site, text
+from dlscratch.team import of_images
 
 LEAST_SHARED = 3_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
 
@@ -134,6 +135,8 @@ class Sequential(Layer):
 class Residual(Sequential):
     """Its layers' output plus its input (He et al., 2016); both must have one shape."""
 
+    leaves: ClassVar[bool] = True
+
     def __init__(self, *layers: Annotated[Layer, Doc("the layers, first to last")]) -> None:
         super().__init__(*layers)
 
@@ -151,6 +154,11 @@ def in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None
     """Layer after layer; of images, those that treat each one apart run in shards, side by side."""
     if x.ndim < 4:
         return _one_by_one(layers, training, rng, x)
+    with of_images():
+        return _in_shards(layers, training, rng, x)
+
+
+def _in_shards(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
     for apart, group in itertools.groupby(layers, key=lambda layer: layer.apart):
         together = list(group)
         numbers, left = _widest(together), math.prod(together[-1].output_shape or ())
@@ -164,8 +172,11 @@ def in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None
 
 
 def _one_by_one(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
+    left = False  # whether what the last layer gave is of no use to anyone but the next
     for layer in layers:
-        x = layer(x, training=training, rng=rng)
+        here: Any = layer.forward if left and layer.overwrites else None
+        x = here(x, training, rng, True) if here else layer(x, training=training, rng=rng)
+        left = layer.leaves
     return x
 
 

@@ -25,6 +25,7 @@ from dlscratch.backend import Array
 from dlscratch.crew import Job, side_by_side
 from dlscratch.errors import UsageError
 from dlscratch.nn import Layer
+from dlscratch.team import members
 from dlscratch.training import loop
 from dlscratch.training.loop import TrainingBatches, _Run
 from dlscratch.training.metrics import evaluate
@@ -193,7 +194,7 @@ class _TimedNode(Node):
         watch = watching.get()
         if watch is not None:
             place = watch.place
-            watch.bytes[place] += _new(value, [x._array for x in operands if isinstance(x, Tensor)])
+            watch.bytes[place] += members() * _new(value, [x._array for x in operands if isinstance(x, Tensor)])
             self.rules = [rule and _timed_rule(rule, Place(place.row, backward=True)) for rule in self.rules]
 
 
@@ -204,7 +205,7 @@ def _timed_rule(rule: Rule, place: Place) -> Rule:
         given = computed(g)
         watch = watching.get()
         if watch is not None:
-            watch.bytes[place] += _new(given, [g])
+            watch.bytes[place] += members() * _new(given, [g])
         return given
 
     return counted

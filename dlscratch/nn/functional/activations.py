@@ -22,9 +22,11 @@ def sigmoid(x: Array) -> Any:
 
 
 @op(ROWS)
-def relu(x: Array) -> Any:
-    """max(x, 0); the gradient at 0 is 0."""
-    y = np.maximum(x, 0)
+def relu(x: Array, *, overwrite: bool = False) -> Any:
+    """max(x, 0); the gradient at 0 is 0. `overwrite`: in x's memory, where x is the result of an op that does not need
+    it for its gradient, and nobody else does.
+    """
+    y = np.maximum(x, 0, out=x if overwrite else None)
 
     def dx(g: Array) -> Array:
         d = (y > 0).astype(g.dtype)

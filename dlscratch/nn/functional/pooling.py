@@ -51,18 +51,24 @@ class _Along:
 
     def gradient(self, g: Array) -> Array:
         """That of x: g (of the largest) where the first of the largest lies, and 0 elsewhere."""
+        if self.kernel == self.stride == 2:  # as most are
+            return self._gradient_of_pairs(g)
         total = np.zeros_like(self.x)
         cells, targets = self.cells(self.x), self.cells(total)
-        if self.kernel == self.stride == 2:  # as most are
-            np.multiply(g, cells[0] == self.largest, out=targets[0])
-            np.subtract(g, targets[0], out=targets[1])
-            return total
         free = np.ones_like(self.largest, dtype=bool)  # windows whose largest element has not been met
         for seen, target in zip(cells, targets, strict=True):
             here = seen == self.largest
             here &= free
             free ^= here
             target += g * here
+        return total
+
+    def _gradient_of_pairs(self, g: Array) -> Array:
+        total = np.empty_like(self.x)
+        total[(*(slice(None),) * self.axis, slice(2 * self.count, None))] = 0  # a last cell without a partner
+        first, second = self.cells(total)
+        np.multiply(g, self.cells(self.x)[0] == self.largest, out=first)
+        np.subtract(g, first, out=second)
         return total
 
 

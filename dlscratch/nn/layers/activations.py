@@ -20,9 +20,12 @@ class ReLU(Layer):
     """max(x, 0)."""
 
     apart: ClassVar[bool] = True
+    overwrites: ClassVar[bool] = True
 
-    def forward(self, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
-        return F.relu(x)
+    def forward(
+        self, x: Tensor, training: bool, rng: np.random.Generator | None, overwrite: bool = False
+    ) -> Tensor:
+        return F.relu(x, overwrite=overwrite)
 
 
 class LeakyReLU(Layer):

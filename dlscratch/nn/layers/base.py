@@ -44,6 +44,9 @@ class Layer:
     apart: ClassVar[bool] = False  # whether each example is treated by itself, cheaply enough to cut a batch in shards
     halves: ClassVar[bool | None] = None  # whether two processes can share a batch (`data_parallel`); None: if `apart`
 
+    leaves: ClassVar[bool] = False  # whether its output is of no more use to it, and the next layer may overwrite it
+    overwrites: ClassVar[bool] = False  # whether forward() does so, if told by a fourth argument
+
     weights: dict[str, Tensor]
     buffers: dict[str, Array]
     site: Site | None
