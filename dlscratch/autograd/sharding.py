@@ -20,7 +20,7 @@ from dlscratch.backend import Array
 from dlscratch.crew import even_parts, side_by_side
 from dlscratch.team import halves, members, part_of_half, sum_halves
 
-CACHED = 2**21  # such numbers in a shard; the calls of smaller ones are so short that threads hinder each other
+CACHED = 2**20  # such numbers in a shard: with smaller ones there are too many calls
 LANES = 4  # stretches of a half's shards that each sum up gradients of their own
 
 

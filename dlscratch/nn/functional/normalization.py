@@ -17,6 +17,7 @@ from dlscratch.nn.functional.windows import channels_first, channels_last
 from dlscratch.team import both, in_halves, members
 
 BLOCK = 2**17  # numbers of a block of rows: half a megabyte of float32
+NEAR = 3.0  # standard deviations; means so near to 0 can be taken out of a sum of products afterwards
 SHARED = 2**19  # numbers from which on threads share the blocks
 
 Moments = tuple[Any, Any, Any]  # of a part, for each channel: count, mean, sum of squared differences from it
@@ -61,7 +62,7 @@ def batch_norm(
     shift = -mean * gain if bias is None else bias - mean * gain
     wide = _wide(gain, rows)
     y = _computed(rows, (np.multiply, wide), (np.add, _wide(shift, rows)))
-    sums = _Sums(rows, _wide(mean, rows), x.shape[1])
+    sums = _Sums(rows, mean, var)
 
     def dx(g: Array) -> Any:
         """(g − mean of g − z · mean of g · z) · gain for the normalized z; g · gain with given statistics."""
@@ -117,8 +118,10 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
     """Mean and variance of each channel, from those of blocks and halves."""
 
     def moments(part: slice) -> Moments:
-        n = rows[part].size // channels
-        mean = _sum(rows[part], channels) / n
+        n, total = rows[part].size // channels, _sum(rows[part], channels)
+        mean, squares = total / n, _sum(rows[part], channels, rows[part])
+        if _near(mean, squares / n - mean * mean):
+            return n, mean, squares - n * mean * mean
         d = rows[part] - _wide(mean, rows)
         return n, mean, _sum(d, channels, d)
 
@@ -140,8 +143,8 @@ def _together(parts: Sequence[Moments]) -> Moments:
 class _Sums:
     """Σ g and Σ g · (x − mean) of each channel, which all three rules need, computed once for each g."""
 
-    def __init__(self, rows: Array, mean: Array, channels: int) -> None:
-        self.rows, self.mean, self.channels = rows, mean, channels
+    def __init__(self, rows: Array, mean: Array, var: Array) -> None:
+        self.rows, self.mean, self.near = rows, mean, _near(mean, var)
         self.last: tuple[Callable[[], Array | None], list[Array]] | None = None
 
     def of_halves(self, g: Array) -> list[Array]:
@@ -157,8 +160,16 @@ class _Sums:
         return sum(both(here[0]) if members() == 2 else here)  # type: ignore[return-value]
 
     def _block(self, g: Array, part: slice) -> Array:
-        d = self.rows[part] - self.mean
-        return np.stack([_sum(g[part], self.channels), _sum(g[part], self.channels, d)])
+        channels, x, g = self.mean.size, self.rows[part], g[part]
+        total = _sum(g, channels)
+        if self.near:
+            return np.stack([total, _sum(g, channels, x) - self.mean * total])
+        return np.stack([total, _sum(g, channels, x - _wide(self.mean, x))])
+
+
+def _near(mean: Array, var: Array) -> bool:
+    """Whether a difference of sums leaves enough digits: those of x · y for a sum of (x − mean) · y."""
+    return bool(np.all(mean * mean <= NEAR * NEAR * var))
 
 
 def _each_block(function: Callable[[slice], Any], rows: Array) -> list[Any]:
