@@ -8,14 +8,11 @@ the same bits: what sums over a batch adds up each half by itself, wherever it r
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
 import pickle
-import signal
 import sys
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,20 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from dlscratch import backend
+from dlscratch import backend, forked
 from dlscratch.backend import Array
 from dlscratch.errors import DlscratchError
 
 AWAKE = 0.002  # seconds of waiting awake; to be woken takes up to a tenth of a millisecond
-PATIENCE = 1.0  # seconds of sleep from one look to the next whether the other still lives
+PATIENCE = 0.5  # seconds of sleep from one look to the next whether the other still lives
+LOOKS = 10  # at a process that does not begin, until it is given up
 NOTE = 2**16  # bytes of what is told in between
 MESSAGE = 2**20  # bytes of a call or an answer, without its arrays
-DEATH_OF_PARENT = 1  # PR_SET_PDEATHSIG of prctl (Linux)
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # that the terminal sends to both: what they mean is decided here
 
 _member: ContextVar[Member | None] = ContextVar("member", default=None)
 _of_a_half: ContextVar[bool] = ContextVar("of_a_half", default=False)
-_by_halves: ContextVar[bool] = ContextVar("by_halves", default=False)
 
 
 def members() -> int:
@@ -48,21 +43,6 @@ def members() -> int:
 def halves(count: int) -> list[slice]:
     """Where sums over a batch (of examples, or of lines of them) are cut: an even number here, nothing in a half."""
     return [slice(0, count)] if count % 2 or is_half() else [slice(0, count // 2), slice(count // 2, count)]
-
-
-def halves_of_images(count: int) -> list[slice]:
-    """The same for layers that are cut only in networks for images, as the others have no second process."""
-    return halves(count) if _by_halves.get() else [slice(0, count)]
-
-
-@contextmanager
-def of_images() -> Iterator[None]:
-    """Inside, a network for images is computed."""
-    token = _by_halves.set(True)
-    try:
-        yield
-    finally:
-        _by_halves.reset(token)
 
 
 def is_half() -> bool:
@@ -105,9 +85,9 @@ def of_whole_batch(shape: tuple[int, ...]) -> tuple[tuple[int, ...], slice]:
     return (2 * n, *shape[1:]), slice(member.index * n, (member.index + 1) * n)
 
 
-def can_fork() -> bool:
+def may_help() -> bool:
     """Whether a second process may help here."""
-    return sys.platform == "linux" and backend.thread_count() > 1 and _member.get() is None
+    return sys.platform == "linux" and backend.thread_count() > 1 and not is_half()
 
 
 class Memory:
@@ -155,27 +135,42 @@ class Team:
     """This process and a fork, in which `serve` answers what is called here. `memory` is what both have in common.
 
     A call and its answer are any objects that can be pickled; an error that `serve` raises is raised by `answer`.
+    OSError: there can be no such process now.
     """
 
     def __init__(self, serve: Callable[[Any], Any], memory: Memory) -> None:
         import multiprocessing
 
-        self._serve = serve
         self._message, self._failed = memory.room(MESSAGE), memory.room(1)
         notes = [[memory.room(NOTE) for _ in range(2)] for _ in range(2)]
         fork = multiprocessing.get_context("fork")
         here, there = fork.Semaphore(0), fork.Semaphore(0)
-        self.parent = os.getpid()
-        self.here = Member(0, notes, there.release, lambda: self._wait(here))
-        self._there = Member(1, notes, here.release, lambda: self._wait(there))
+        self.parent, self._asked = os.getpid(), False
+        me = weakref.proxy(self)  # so that the memory is free when nobody holds the team any more
+        self.here = Member(0, notes, there.release, lambda: me._wait(here))
+        self._there = Member(1, notes, here.release, lambda: me._wait(there))
         threads = backend.thread_count()
         self._threads = threads - threads // 2, threads // 2
-        with warnings.catch_warnings():  # Python warns of forks beside threads, which may hold locks: none of ours does
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self.pid = os.fork()
-        if self.pid == 0:
-            self._live()
-        self.dismiss = weakref.finalize(self, _end, self.pid, self.parent)
+        self.pid = forked.fork(self._there.post, lambda: self._live(serve))
+        self.dismiss = weakref.finalize(self, forked.end, self.pid, self.parent)
+        try:
+            self._await_birth(here)
+        except BaseException:
+            self.dismiss()
+            raise
+
+    def _await_birth(self, semaphore: Any) -> None:
+        for _ in range(LOOKS):
+            if semaphore.acquire(True, PATIENCE):
+                return
+            if forked.has_ended(self.pid):
+                break
+        raise ChildProcessError("the forked process has ended, or did not begin")
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be called: it lives, is this process's, and no call was broken off."""
+        return self.dismiss.alive and not self._asked and os.getpid() == self.parent
 
     @staticmethod
     def size() -> int:
@@ -184,6 +179,7 @@ class Team:
 
     def call(self, request: Any) -> None:
         """Let the other begin."""
+        self._asked = True
         self._write(request)
         self.here.post()
 
@@ -204,7 +200,8 @@ class Team:
         except BaseException:
             self.dismiss()
             raise
-        return self._read()
+        answer, self._asked = self._read(), False
+        return answer
 
     def _write(self, message: Any) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
@@ -233,38 +230,34 @@ class Team:
         if os.getpid() != self.parent:
             if os.getppid() != self.parent:
                 os._exit(0)
-        elif os.waitpid(self.pid, os.WNOHANG)[0]:
+        elif forked.has_ended(self.pid):
             self.dismiss.detach()
             raise DlscratchError(
                 "the process that computes half of each batch has ended (killed? out of memory?); "
                 "train again with --resume, or with training: threads: 1, which needs no second process"
             )
 
-    def _live(self) -> None:
-        """The fork's life: it answers until it is ended, at the latest with its parent."""
-        try:
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_IGN)
-            ctypes.CDLL(None).prctl(DEATH_OF_PARENT, signal.SIGKILL)
-            if os.getppid() == self.parent:
-                with np.errstate(all="ignore"):
-                    while True:
-                        self._there.wait()
-                        self._answer()
-        finally:
-            os._exit(1)
+    def _live(self, serve: Callable[[Any], Any]) -> None:
+        """The fork's life: it answers. After an error it waits for its end: what comes then is no call."""
+        with np.errstate(all="ignore"):
+            self._there.wait()
+            while self._answers(serve):
+                self._there.post()
+                self._there.wait()
+        self._there.post()
+        while True:
+            time.sleep(PATIENCE)
+            self._look()
 
-    def _answer(self) -> None:
+    def _answers(self, serve: Callable[[Any], Any]) -> bool:
         try:
             with _as(self._there, self._threads[1]):
-                self._write(self._serve(self._read()))
+                self._write(serve(self._read()))
+            return True
         except BaseException as error:
-            self._failed[0] = 1
-            try:
-                self._write(error)
-            except Exception:  # it cannot be pickled
-                self._write(DlscratchError(f"{type(error).__name__}: {error}"))
-        self._there.post()
+            self._write(forked.portable(error, MESSAGE))
+            self._failed[0] = 1  # last, for whoever still waits for a note sees it, too
+            return False
 
 
 @contextmanager
@@ -275,9 +268,3 @@ def _as(member: Member, threads: int) -> Iterator[None]:
             yield
     finally:
         _member.reset(token)
-
-
-def _end(pid: int, parent: int) -> None:
-    if os.getpid() == parent:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dlscratch"
 ORDER = (
-    ("_version", "errors", "backend", "archives", "blas", "team", "crew"),
+    ("_version", "errors", "backend", "archives", "blas", "forked", "team", "crew"),
     ("checkpoint",),
     ("autograd",),
     ("nn",),

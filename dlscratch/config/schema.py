@@ -166,7 +166,10 @@ class Training(Section):
         default=None, description="when to save inside an epoch, besides at its end; by default every 10 minutes"
     )
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="threads for matrix products; by default all"
+        default=None,
+        ge=1,
+        le=1024,
+        description="processors to use: threads, and a second process for images; by default all",
     )
 
 

@@ -18,7 +18,6 @@ from dlscratch.errors import UsageError, did_you_mean
 from dlscratch.nn.layers.base import Layer
 from dlscratch.nn.layers.images import Conv2d
 from dlscratch.nn.layers.site import Shape, Site, text
-from dlscratch.team import of_images
 
 LEAST_SHARED = 3_000_000  # multiplications in a step's forward pass: below, threads wait longer than they work
 
@@ -154,11 +153,6 @@ def in_turn(layers: list[Layer], training: bool, rng: np.random.Generator | None
     """Layer after layer; of images, those that treat each one apart run in shards, side by side."""
     if x.ndim < 4:
         return _one_by_one(layers, training, rng, x)
-    with of_images():
-        return _in_shards(layers, training, rng, x)
-
-
-def _in_shards(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
     for apart, group in itertools.groupby(layers, key=lambda layer: layer.apart):
         together = list(group)
         numbers, left = _widest(together), math.prod(together[-1].output_shape or ())
@@ -174,8 +168,11 @@ def _in_shards(layers: list[Layer], training: bool, rng: np.random.Generator | N
 def _one_by_one(layers: list[Layer], training: bool, rng: np.random.Generator | None, x: Tensor) -> Tensor:
     left = False  # whether what the last layer gave is of no use to anyone but the next
     for layer in layers:
-        here: Any = layer.forward if left and layer.overwrites else None
-        x = here(x, training, rng, True) if here else layer(x, training=training, rng=rng)
+        forward: Any = layer.forward
+        if left and layer.overwrites and "forward" not in vars(layer):  # else somebody listens
+            x = forward(x, training, rng, True)
+        else:
+            x = layer(x, training=training, rng=rng)
         left = layer.leaves
     return x
 

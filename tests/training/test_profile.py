@@ -146,7 +146,7 @@ def test_bytes_are_those_of_the_arrays_that_ops_and_rules_give():
     rows = {row.name: row for row in profile.rows()}
     numbers = {name: (row.forward_bytes / 4 / STEPS, row.backward_bytes / 4 / STEPS) for name, row in rows.items()}
     assert numbers["0"] == (4 * 8, 4 * 8 + 8)  # the batch needs no gradient
-    assert numbers["1"] == (0, 4 * 8)  # in the memory of what it is given
+    assert numbers["1"] == (4 * 8, 4 * 8)
     assert numbers["2"] == (4 * 3, 8 * 3 + 3 + 4 * 8)
     assert numbers["3"] == numbers["optimizer"] == (0, 0)  # a view; and nothing new
 

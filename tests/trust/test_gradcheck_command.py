@@ -196,7 +196,7 @@ def test_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_op_that_casts_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = build(CONFIGS / "penguins.yaml")
     relu = F.relu
-    monkeypatch.setattr(F, "relu", lambda x: _single(relu(x)))
+    monkeypatch.setattr(F, "relu", lambda x, **options: _single(relu(x, **options)))
     with pytest.raises(GradientError, match="<Single> gives float32 for inputs of float64, too coarse for differences"):
         check_gradients(experiment)
 

@@ -17,7 +17,6 @@ import numpy as np
 
 from dlscratch.autograd import op, sample
 from dlscratch.backend import Array, scratch, strided
-from dlscratch.blas import one_thread
 from dlscratch.crew import each_part, even_parts
 from dlscratch.nn.functional.windows import Geometry, Padding, Pair, channels_first, channels_last
 from dlscratch.team import halves, sum_halves
@@ -25,7 +24,7 @@ from dlscratch.team import halves, sum_halves
 SMALL = 900_000  # multiplications up to which OpenBLAS takes matrices as they are; it copies larger ones first
 FEW = 64  # rows of a matrix from which on such products are the faster ones
 NEAR = 6800  # numbers of a matrix that stays in the first cache while several others meet it
-TOGETHER = 2**21  # numbers that are read and written for one part of the images
+TOGETHER = 2**20  # numbers that are read and written for one part of the images
 SHARED = 2**19  # the same above which threads share the images
 SHORT = 8  # channels times kernel width from which on a row of a kernel is long enough for a product of its own
 COPYING = 10  # copying what a window sees costs as much as the products with so many kernels
@@ -242,20 +241,21 @@ def _grid(x: Array, geometry: Geometry) -> tuple[int, int]:
     return height, width
 
 
-@one_thread()
 def _scatter(g: Array, kernels: Array, geometry: Geometry, x: Array) -> Array:
     """dx of any windows: what each gives to the cells that it saw, added up (col2im); g is (N, h, w, O)."""
     groups, (_, channels, height, width) = len(kernels), x.shape
     matrix = kernels.reshape(groups, -1, kernels.shape[4]).swapaxes(1, 2)
     sizes = [a + size + b for a, size, b in zip(geometry.before, (height, width), geometry.after, strict=True)]
     total = np.zeros_like(x, shape=(len(x), *sizes, channels))
-    step = max(1, TOGETHER // max(1, math.prod(g.shape[1:3]) * matrix.shape[2] * groups))
-    for start in range(0, len(x), step):
-        part = g[start : start + step]
-        columns = part.reshape(-1, groups, matrix.shape[1]).swapaxes(0, 1) @ matrix
-        columns = columns.reshape(groups, *part.shape[:3], *geometry.kernel, -1)
-        for (i, j), seen in geometry.taps(channels_first(total[start : start + step]), g.shape[1:3]):
+    numbers = math.prod(g.shape[1:3]) * matrix.shape[2] * groups
+
+    def scatter(part: slice) -> None:
+        columns = g[part].reshape(-1, groups, matrix.shape[1]).swapaxes(0, 1) @ matrix
+        columns = columns.reshape(groups, *g[part].shape[:3], *geometry.kernel, -1)
+        for (i, j), seen in geometry.taps(channels_first(total[part]), g.shape[1:3]):
             seen += columns[..., i, j, :].transpose(1, 0, 4, 2, 3).reshape(seen.shape)
+
+    each_part(scatter, even_parts(len(x), numbers, TOGETHER), len(x) * numbers > SHARED)
     return geometry.inside(channels_first(total), height, width)
 
 

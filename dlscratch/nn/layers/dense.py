@@ -35,7 +35,6 @@ def create_weight_and_bias(
 class Linear(Layer):
     """y = x Wᵀ + b over the last axis of x; weight is (out_features, in_features)."""
 
-    halves: ClassVar[bool] = True
     leaves: ClassVar[bool] = True
 
     in_features: Annotated[int | None, Gt(0), Doc("size of each input row; inferred when left out")] = None
