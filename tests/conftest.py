@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import settings
@@ -79,3 +81,32 @@ def run_cli(
 def cli() -> Cli:
     """The command line as a process; fails where a traceback reaches a user, unless `traceback=True`."""
     return run_cli
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The smallest network for images is worth a second process; none is left behind."""
+    from processes import children
+
+    from dlscratch.nn import parallel
+
+    monkeypatch.setattr(parallel, "LEAST", 1)
+    yield
+    gc.collect()
+    assert children() == []
+
+
+@pytest.fixture
+def helped(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of the batches that two processes have shared."""
+    from dlscratch.autograd.halves import Halves
+
+    sizes: list[int] = []
+    call = Halves.__call__
+
+    def counted(halves: Halves, x: Any, rng: Any) -> Any:
+        sizes.append(len(x.data))
+        return call(halves, x, rng)
+
+    monkeypatch.setattr(Halves, "__call__", counted)
+    return sizes

@@ -7,9 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +17,6 @@ from test_reproduce import reproduced
 from tiny_runs import ENVIRONMENT, arrays_of, metrics_of, train, write_idx
 
 from dlscratch import checkpoint
-from dlscratch.autograd.halves import Halves
 from dlscratch.checks import check_gradients
 from dlscratch.checks.blackbox import replay
 from dlscratch.checks.resume import verify_resume
@@ -61,21 +58,6 @@ def images(folder: Path) -> Path:
     write_idx(folder / "labels.idx1", labels)
     (folder / "images.yaml").write_text(IMAGES)
     return folder / "images.yaml"
-
-
-@pytest.fixture
-def helped(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """The sizes of the batches that two processes have shared."""
-    sizes: list[int] = []
-    call = Halves.__call__
-
-    def counted(halves: Halves, x: Any, rng: Any) -> Any:
-        sizes.append(len(x.data))
-        return call(halves, x, rng)
-
-    monkeypatch.setattr(Halves, "__call__", counted)
-    yield sizes
-    assert children() == []
 
 
 @pytest.fixture(scope="module")
