@@ -81,8 +81,8 @@ _busy = threading.Lock()  # the threads of `side_by_side` serve one caller at a 
 
 
 def side_by_side(jobs: Sequence[Job], together: bool = True) -> None:
-    """Do all the jobs on as many threads as `limit_threads` allows (one: not `together`), each in the caller's context
-    (no_grad).
+    """Do all the jobs, each in the caller's context (no_grad): on as many threads as `limit_threads` allows, or on one,
+    if not `together`.
 
     Jobs that call this again, and callers on other threads, do theirs one after the other. The first error is raised.
     """
@@ -101,7 +101,8 @@ def side_by_side(jobs: Sequence[Job], together: bool = True) -> None:
 def even_parts(examples: int, numbers: int, most: int) -> list[slice]:
     """Even parts of a batch, at most about `most` numbers each; `numbers` is how many an example has.
 
-    Each half of the batch is cut by itself: for sums, and so that two threads come to an end together.
+    Each half of the batch is cut by itself, so that sums over the batch can be added up by halves, and two threads come
+    to an end together.
     """
     parts = []
     for half in halves(examples):

@@ -37,7 +37,7 @@ def fork(begun: Callable[[], None], live: Callable[[], None]) -> int:
 
     If another thread was just computing, a lock of BLAS's stays closed in the fork: it never says that it has begun.
     """
-    parent, alone = os.getpid(), threading.current_thread() is threading.main_thread()
+    parent, by_main = os.getpid(), threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # a handler must not run in the fork
     try:
         with warnings.catch_warnings():  # of forks beside threads, which may hold locks
@@ -45,34 +45,40 @@ def fork(begun: Callable[[], None], live: Callable[[], None]) -> int:
             pid = os.fork()
             if pid == 0:
                 try:
-                    _settle(before, alone)
+                    _settle(before, by_main)
                     if os.getppid() == parent:
                         np.matmul(np.ones((COPIED, COPIED)), np.ones((COPIED, COPIED)))
                         begun()
                         live()
                 finally:
                     os._exit(1)
-    finally:
+    except BaseException:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        raise
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # a signal that came meanwhile is handled here
+    except BaseException:
+        end(pid, parent)
+        raise
     return pid
 
 
-def _settle(mask: set[int], alone: bool) -> None:
+def _settle(mask: set[int], by_main: bool) -> None:
     """In the fork: its own signals, no part in the parent's garbage, an end with the parent.
 
-    `alone`: it was forked by the main thread; that of another thread would end with this thread.
+    `by_main`: the main thread forked it; a fork by another thread would end with that thread.
     """
     for number in signal.valid_signals():
         if number in SIGNALS or callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     gc.freeze()  # a file that is garbage would be closed twice, and what it holds back written twice
-    if alone:
+    if by_main:
         ctypes.CDLL(None).prctl(DEATH_OF_PARENT, signal.SIGKILL)
 
 
 def has_ended(pid: int) -> bool:
-    """Whether a child has ended, also if someone else has taken note of it."""
+    """Whether a child has ended, also if someone else has reaped it."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:

@@ -169,8 +169,9 @@ class Team:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be called: it lives, is this process's, and no call was broken off."""
-        return self.dismiss.alive and not self._asked and os.getpid() == self.parent
+        """Whether it can be called: it lives, is this process's, has its threads, and no call was broken off."""
+        own = os.getpid() == self.parent and backend.thread_count() == sum(self._threads)
+        return own and self.dismiss.alive and not self._asked
 
     @staticmethod
     def size() -> int:

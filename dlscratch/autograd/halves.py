@@ -24,7 +24,9 @@ Function = Callable[[Tensor, np.random.Generator | None], Tensor]
 
 def two_may_share(x: Tensor) -> bool:
     """Whether two processes may compute a function of these examples, whose graph is kept."""
-    return len(x._array) % 2 == 0 and not x.requires_grad and _recording.get() and may_help()
+    if type(x._array) is not np.ndarray or len(x._array) % 2 or x.requires_grad:
+        return False
+    return _recording.get() and may_help()
 
 
 class Halves:
@@ -41,12 +43,13 @@ class Halves:
         self.most, self._call, self._graph = len(x._array) // 2, 0, wrap(np.empty(0))
         self._example = x.shape[1:], x.dtype
         widest = np.dtype(np.float64).itemsize
-        sizes = [x._array.nbytes, 2 * self.most * int(np.prod(output)) * widest]
+        sizes = [x._array.nbytes // 2, self.most * int(np.prod(output)) * widest]
         sizes += 2 * [p._array.nbytes for p in self.parameters]
         memory = Memory(Team.size() + sum(sizes) + 64 * (len(sizes) + 8))
         self._x, self._y = memory.room(sizes[0]), memory.room(sizes[1])
         self._values = [placed(memory.room(p._array.nbytes), p._array) for p in self.parameters]
         self._gradients = [memory.room(p._array.nbytes) for p in self.parameters]
+        self._counters: list[list[int]] = [[0] for _ in self.parameters]  # of changes of the values, for older graphs
         self._team = Team(self._serve, memory)
 
     def __reduce__(self) -> Any:
@@ -55,10 +58,11 @@ class Halves:
 
     def _move(self) -> None:
         """Let the parameters' values lie where both processes see them, also those that have been replaced."""
-        for tensor, place in zip(self.parameters, self._values, strict=True):
+        for index, (tensor, place) in enumerate(zip(self.parameters, self._values, strict=True)):
             if tensor._array is not place:
+                self._counters[index][0] += 1
                 place[...] = tensor._array
-                tensor._array = place
+                tensor._array, self._counters[index] = place, tensor._version
 
     def fits(self, x: Tensor) -> bool:
         """Whether a batch, which two may share, can be halved here."""

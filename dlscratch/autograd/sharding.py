@@ -2,8 +2,8 @@
 
 A function of examples that treats each by itself gives the same for a part of a batch as for the whole. So each part
 passes through several layers, with a graph of its own, before the next begins. In the graph outside all this is one
-node. The parts depend on sizes only, and what they add to a parameter's gradient is summed in their order: the bits do
-not depend on the number of threads.
+node. The parts depend on sizes only, and what they add to a parameter's gradient is summed in a fixed order, each half
+of the batch by itself: the bits do not depend on the number of threads.
 """
 
 from __future__ import annotations

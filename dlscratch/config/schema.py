@@ -169,7 +169,7 @@ class Training(Section):
         default=None,
         ge=1,
         le=1024,
-        description="processors to use: threads, and a second process for images; by default all",
+        description="processors to use: threads and, to train on images, a second process; by default all",
     )
 
 

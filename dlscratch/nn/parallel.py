@@ -21,8 +21,7 @@ from dlscratch.autograd import Tensor
 from dlscratch.autograd.halves import Halves, two_may_share
 from dlscratch.forked import can_fork
 from dlscratch.nn.layers.base import Layer
-from dlscratch.nn.layers.images import Conv2d
-from dlscratch.nn.sequential import Sequential, in_turn, multiplications
+from dlscratch.nn.sequential import Residual, Sequential, in_turn, multiplications
 
 LEAST = 4_000_000  # multiplications, forward, from which on a second process is worth its calls
 
@@ -32,9 +31,10 @@ def data_parallel(model: Layer) -> Iterator[None]:
     """Inside, a second process computes half of what the model's first layers do with images, in training.
 
     It is a fork of this one, made at the first batch, and again where a layer has got other options. It helps with
-    batches of an even size, up to the first Linear, LayerNorm or layer of a kind of your own (one without
-    `halves = True`), on Linux, where there may be more than one thread. Beside other threads of Python it needs a BLAS
-    of one thread (`limit_threads`). Where it cannot help, one process does it all, with the same bits.
+    batches of an even size, up to the first Linear, LayerNorm or layer of a kind of your own (unless this says
+    `halves = True`, or is `apart` and has no parameters), on Linux, where there may be more than one thread. Beside
+    other threads of Python it needs a BLAS of one thread (`limit_threads`). Where it cannot help, one process does it
+    all, with the same bits. Ask for a batch's gradient before the next batch: later there is none (GradientError).
     """
     if not isinstance(model, Sequential) or model.partner is not None:
         yield
@@ -90,8 +90,9 @@ class _Partner:
     def _pays(self, x: Tensor) -> bool:
         """Whether there is enough to do, and the bits would be the same: all of one dtype, nothing used twice."""
         parameters = [p for layer in self.model.layers for p in layer.parameters()]
-        alike = all(p.dtype == x.dtype for p in parameters) and len(set(map(id, parameters))) == len(parameters)
-        return alike and len(x._array) * sum(map(multiplications, self.layers)) >= LEAST
+        alike = all(p.dtype == x.dtype and p._node is None for p in parameters)
+        once = len(set(map(id, parameters))) == len(parameters)
+        return alike and once and len(x._array) * sum(map(multiplications, self.layers)) >= LEAST
 
     def _state(self) -> list[Any]:
         """All that the second process would not hear of: layers, options, which tensors are the parameters."""
@@ -119,8 +120,8 @@ def _first(layers: list[Layer]) -> list[Layer]:
 
 def can_halve(layer: Layer) -> bool:
     """Whether each half of a batch can be computed by itself, up to what `team.both` tells."""
-    if isinstance(layer, Sequential):
-        return all(map(can_halve, layer.layers))
+    if type(layer).forward in (Sequential.forward, Residual.forward):
+        return all(map(can_halve, layer.children()))
     if layer.halves is None:  # what the engine sums for parameters it would sum in another order
-        return layer.apart and (isinstance(layer, Conv2d) or not layer.parameters())
+        return layer.apart and not layer.parameters()
     return layer.halves

@@ -134,7 +134,7 @@ class Sequential(Layer):
 class Residual(Sequential):
     """Its layers' output plus its input (He et al., 2016); both must have one shape."""
 
-    leaves: ClassVar[bool] = True
+    releases: ClassVar[bool] = True
 
     def __init__(self, *layers: Annotated[Layer, Doc("the layers, first to last")]) -> None:
         super().__init__(*layers)
@@ -173,7 +173,7 @@ def _one_by_one(layers: list[Layer], training: bool, rng: np.random.Generator | 
             x = forward(x, training, rng, True)
         else:
             x = layer(x, training=training, rng=rng)
-        left = layer.leaves
+        left = layer.releases and "forward" not in vars(layer)
     return x
 
 

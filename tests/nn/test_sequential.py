@@ -21,7 +21,9 @@ from dlscratch.nn import (
     Residual,
     Sequential,
     Tanh,
+    functional,
 )
+from dlscratch.nn.parallel import can_halve
 
 
 def make(seed=0, **options):
@@ -210,3 +212,44 @@ def test_the_loss_is_a_number_and_needs_one_shape():
     assert MSELoss()(model(X), np.zeros((5, 1), np.float32)).shape == ()
     with pytest.raises(ValueError, match="reshape the target to"):
         MSELoss()(model(X), np.zeros(5))
+
+
+class Normed(Linear):
+    """A layer whose result is needed for its own gradient, which Linear's is not."""
+
+    def forward(self, x, training, rng):
+        return functional.layer_norm(super().forward(x, training, rng))
+
+
+class Capped(ReLU):
+    """A forward of the three arguments that are told of."""
+
+    def forward(self, x, training, rng):
+        return super().forward(x, training, rng).clip(0, 1)
+
+
+class Centred(Sequential):
+    """A container that looks at the batch as a whole."""
+
+    def forward(self, x, training, rng):
+        y = super().forward(x, training, rng)
+        return y - y.mean(axis=0)
+
+
+def test_a_layer_derived_from_another_inherits_none_of_the_short_cuts():
+    centred = Centred(Conv2d(out_channels=2, kernel_size=3), input_shape=(2, 4, 4))
+    layers = Linear(6, 8), Normed(8, 8), ReLU(), Capped(), centred
+    assert [layer.releases for layer in layers] == [True, False, False, False, False]
+    assert can_halve(centred.layers[0])
+    assert not can_halve(centred)
+    model = Sequential(*layers[:4], input_shape=6, dtype="float64")
+    x = np.random.default_rng(0).standard_normal((5, 6))
+    assert gradcheck(lambda weight: model(x, training=True), model.parameters()[0])
+
+
+def test_who_listens_to_a_layer_keeps_what_it_gave():
+    model = Sequential(Linear(4, 8), ReLU(), input_shape=4)
+    heard, forward = [], model[0].forward
+    vars(model[0])["forward"] = lambda *arguments: heard.append(forward(*arguments)) or heard[-1]
+    model(np.random.default_rng(0).standard_normal((3, 4)), training=True)
+    assert heard[0].data.min() < 0

@@ -23,6 +23,7 @@ The fields are the constructor's options, as in a dataclass, and with `LAYERS["s
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, dataclass_transform
 
@@ -42,9 +43,8 @@ class Layer:
     kind: ClassVar[str] = "layer"  # the key in LAYERS
     takes_integers: ClassVar[bool] = False
     apart: ClassVar[bool] = False  # whether each example is treated by itself, cheaply enough to cut a batch in shards
-    halves: ClassVar[bool | None] = None  # whether two processes can share a batch (`data_parallel`); None: if `apart`
-
-    leaves: ClassVar[bool] = False  # whether its output is of no more use to it, and the next layer may overwrite it
+    halves: ClassVar[bool | None] = None  # whether two processes can share a batch; None: if `apart`, and no parameters
+    releases: ClassVar[bool] = False  # whether no gradient of its own needs its output: the next layer may overwrite it
     overwrites: ClassVar[bool] = False  # whether forward() does so, if told by a fourth argument
 
     weights: dict[str, Tensor]
@@ -55,8 +55,13 @@ class Layer:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "__init__" not in cls.__dict__:
+        derived = cls.__init__ is not Layer.__init__ and not inspect.get_annotations(cls)  # with its base's options
+        if "__init__" not in cls.__dict__ and not derived:
             dataclasses.dataclass(eq=False, repr=False)(cls)
+        known = next(base for base in cls.__mro__[1:] if "forward" in base.__dict__)
+        if "forward" in cls.__dict__ and known is not Layer:  # what was said of that forward may not hold for this one
+            for name in {"apart", "halves", "releases", "overwrites"}.difference(cls.__dict__):
+                setattr(cls, name, False)
 
     def __init__(self) -> None:
         """Nothing is built: weights (what is trained) and buffers (what is not) come with the first shape."""

@@ -35,7 +35,7 @@ def create_weight_and_bias(
 class Linear(Layer):
     """y = x Wᵀ + b over the last axis of x; weight is (out_features, in_features)."""
 
-    leaves: ClassVar[bool] = True
+    releases: ClassVar[bool] = True
 
     in_features: Annotated[int | None, Gt(0), Doc("size of each input row; inferred when left out")] = None
     out_features: Annotated[int, Gt(0), Doc("size of each output row")] = REQUIRED

@@ -34,7 +34,8 @@ class Conv2d(Layer):
     """Cross-correlation of images with kernels; weight is (out_channels, in_channels / groups, height, width)."""
 
     apart: ClassVar[bool] = True
-    leaves: ClassVar[bool] = True
+    halves: ClassVar[bool] = True
+    releases: ClassVar[bool] = True
 
     in_channels: Annotated[int | None, Gt(0), Doc("channels of the input; inferred when left out")] = None
     out_channels: Annotated[int, Gt(0), Doc("channels of the output: the number of kernels")] = REQUIRED

@@ -28,7 +28,7 @@ class BatchNorm(Layer):
     """
 
     halves: ClassVar[bool] = True
-    leaves: ClassVar[bool] = True
+    releases: ClassVar[bool] = True
 
     num_features: Features = None
     eps: Epsilon = 1e-5
