@@ -16,6 +16,7 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
     stopped = threading.Event()
 
     def make() -> None:
+        """Put the items, and last an error or that there are no more; end early where nobody wants them."""
         last: tuple[T | None, BaseException | None] = (None, None)
         try:
             for item in items:

@@ -246,3 +246,15 @@ def test_after_a_block_the_parameters_are_nobody_elses() -> None:
         os._exit(0)
     os.waitpid(pid, 0)
     assert_same([model.state_dict()], [before])
+
+
+def test_an_older_graph_hears_that_its_values_are_gone():
+    model = network(NETWORKS["batch norm"][0])
+    even, odd = batches([8, 7])
+    with shared(model):
+        model(even, training=True)
+        old = model(odd, training=True)
+        model.parameters()[0].data = model.parameters()[0].numpy() + 1
+        model(even, training=True)  # writes the new values where the old ones were
+        with pytest.raises(GradientError, match="changed in place"):
+            old.backward(np.ones(old.shape, old.dtype))

@@ -63,6 +63,7 @@ def batch_norm(
     wide = _wide(gain, rows)
     y = _computed(rows, (np.multiply, wide), (np.add, _wide(shift, rows)))
     sums = _Sums(rows, mean, var)
+    here = sums.of_halves
 
     def dx(g: Array) -> Any:
         """(g − mean of g − z · mean of g · z) · gain for the normalized z; g · gain with given statistics."""
@@ -73,10 +74,7 @@ def batch_norm(
         line = (np.multiply, _wide(slope, rows)), (np.add, _wide(-total / n - slope * mean, rows))
         return _images(_computed(rows, *line, (np.add, _rows(g)), (np.multiply, wide)), x)
 
-    def dweight(g: Array) -> Any:
-        return sum(products * scale for _, products in sums.of_halves(g))
-
-    return _images(y, x), dx, dweight, lambda g: sum(total for total, _ in sums.of_halves(g))
+    return _images(y, x), dx, lambda g: sum(p * scale for _, p in here(g)), lambda g: sum(total for total, _ in here(g))
 
 
 def _rows(x: Array) -> Array:
@@ -118,6 +116,7 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
     """Mean and variance of each channel, from those of blocks and halves."""
 
     def moments(part: slice) -> Moments:
+        """Those of a block: from sums of x and x², where these tell enough, else from differences."""
         n, total = rows[part].size // channels, _sum(rows[part], channels)
         mean, squares = total / n, _sum(rows[part], channels, rows[part])
         if _near(mean, squares / n - mean * mean):
@@ -125,11 +124,8 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
         d = rows[part] - _wide(mean, rows)
         return n, mean, _sum(d, channels, d)
 
-    found = [_together(half) for half in in_halves(_each_block(moments, rows))]
-    if members() == 2:
-        [(n, mean, squares)] = found
-        found = [(n, *each) for each in both(np.stack([mean, squares]))]
-    n, mean, squares = _together(found)
+    here = [_together(half) for half in in_halves(_each_block(moments, rows))]
+    n, mean, squares = _together([(n, *each) for n, *found in here for each in both(np.stack(found))])
     return mean, squares / n
 
 
@@ -156,8 +152,8 @@ class _Sums:
 
     def of_batch(self, g: Array) -> Array:
         """For the whole batch."""
-        here = self.of_halves(g)
-        return sum(both(here[0]) if members() == 2 else here)  # type: ignore[return-value]
+        first, *others = (each for half in self.of_halves(g) for each in both(half))
+        return sum(others, first)
 
     def _block(self, g: Array, part: slice) -> Array:
         channels, x, g = self.mean.size, self.rows[part], g[part]
