@@ -76,12 +76,13 @@ class Halves:
         self._team.call((self._put(self._x, x._array[middle:]), wanted, rng))
         with self._team.half():
             mine = self.function(wrap(x._array[:middle]), rng)
+        used = _leaves(mine._node)
         theirs = self._get(self._y, self._team.answer())
         value = np.empty_like(theirs, shape=(2 * middle, *theirs.shape[1:]))
         value[:middle], value[middle:] = mine._array, theirs
         if True not in wanted:
             return wrap(value)
-        gradients, used = _Gradients(self, self._call, mine), _leaves(mine._node)
+        gradients = _Gradients(self, self._call, mine)
         found = (functools.partial(gradients.of, i) if id(p) in used else None for i, p in enumerate(self.parameters))
         rules: list[Rule | None] = list(found)
         return wrap(value, (), Node("Halves", value, tuple(self.parameters), rules))

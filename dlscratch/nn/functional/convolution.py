@@ -24,7 +24,7 @@ from dlscratch.team import halves, sum_halves
 SMALL = 900_000  # multiplications up to which OpenBLAS takes matrices as they are; it copies larger ones first
 FEW = 64  # rows of a matrix from which on such products are the faster ones
 NEAR = 6800  # numbers of a matrix that stays in the first cache while several others meet it
-TOGETHER = 2**20  # numbers that are read and written for one part of the images
+TOGETHER = 2**19  # numbers that are read and written for one part of the images
 SHARED = 2**19  # the same above which threads share the images
 SHORT = 8  # channels times kernel width from which on a row of a kernel is long enough for a product of its own
 COPYING = 10  # copying what a window sees costs as much as the products with so many kernels
@@ -81,12 +81,10 @@ def _correlate(x: Array, kernels: Array, geometry: Geometry, bias: Array | None 
     dtype = np.result_type(x, kernels)
     x, kernels = x.astype(dtype, copy=False), kernels.astype(dtype, copy=False)
     y = np.empty_like(x, shape=(len(x), height, width, _outputs(kernels)))
-    added = None if bias is None else np.tile(bias, (width, 1))  # whole rows: NumPy is slow where axes are short
+    added = None if bias is None else np.tile(bias, max(width, _grid(x, geometry)[1]))
 
     def compute(part: slice, windows: _Windows) -> None:
-        windows.times(kernels, y[part])
-        if added is not None:
-            y[part] += added
+        windows.times(kernels, added, y[part])
 
     _each_part(compute, x, kernels, geometry)
     return y
@@ -102,8 +100,11 @@ def _each_part(function: Callable[[slice, _Windows], Any], x: Array, kernels: Ar
 class _Windows(Protocol):
     """What the windows of some images see."""
 
-    def times(self, kernels: Array, out: Array) -> None:
-        """Write the products with the kernels (groups, kh, kw, C/groups, O/groups) to `out` (n, h, w, O)."""
+    def times(self, kernels: Array, bias: Array | None, out: Array) -> None:
+        """Write the products with the kernels (groups, kh, kw, C/groups, O/groups), plus bias, to `out` (n, h, w, O).
+
+        `bias` (O,) is repeated, often enough for a row of an image with its margins.
+        """
 
     def against(self, g: Array) -> Array:
         """Its products with a gradient (n, h, w, O), summed over all windows: the kernels', in their order."""
@@ -118,7 +119,7 @@ class _Rows:
 
     def __init__(self, x: Array, kernels: Array, geometry: Geometry) -> None:
         (kh, kw), (top, left), (_, height, width, channels) = geometry.kernel, geometry.before, x.shape
-        self.sizes, self.grid = geometry.output(height, width), (len(x), *_grid(x, geometry))
+        self.grid = len(x), *_grid(x, geometry)
         self.kernel, self.down = geometry.kernel, geometry.dilation[0] * self.grid[2]
         self.places, first = math.prod(self.grid), top * self.grid[2] + left
         self.most = SMALL // (kw * channels * _outputs(kernels))  # rows of a chunk's matrices
@@ -135,16 +136,18 @@ class _Rows:
         steps = every * kw * channels, self.down * channels, channels, kw * channels, 1
         return strided(self.line, (chunks, kh, kw, every, kw * channels), steps)
 
-    def times(self, kernels: Array, out: Array) -> None:
+    def times(self, kernels: Array, bias: Array | None, out: Array) -> None:
         """See _Windows."""
         windows, outputs = self.windows(self.most), _outputs(kernels)
         chunks, kh, kw, every, _ = windows.shape
         sums = scratch("sums", (kh, chunks, every, kw, outputs), windows)
         np.matmul(windows, kernels.reshape(kh, 1, -1, outputs), out=sums.transpose(1, 0, 3, 2, 4))
-        for row in range(1, kh - 1):
+        for row in range(1, kh):
             sums[0] += sums[row]
-        first, *last = (self._images(each) for each in sums[:: max(1, kh - 1)])
-        np.add(first, last[0] if last else 0, out=out)
+        images = sums[0].reshape(-1, outputs)[: self.places].reshape(*self.grid, outputs)
+        if bias is not None:
+            _add_bias(images, bias)
+        out[...] = images[:, : out.shape[1], : out.shape[2]]
 
     def against(self, g: Array) -> Array:
         """See _Windows."""
@@ -163,10 +166,11 @@ class _Rows:
             total = np.sum(windows.swapaxes(3, 4) @ turned.swapaxes(3, 4), (0, 2))
         return total
 
-    def _images(self, places: Array) -> Array:
-        """The view (n, h, w, O) of what there is for each place (chunk, every, kw, O)."""
-        outputs, (height, width) = places.shape[3], self.sizes
-        return places.reshape(-1, outputs)[: self.places].reshape(*self.grid, outputs)[:, :height, :width]
+
+def _add_bias(images: Array, bias: Array) -> None:
+    """Add a repeated bias to images (n, H, W, O), a whole row at a time: NumPy is slow where axes are short."""
+    rows = images.reshape(-1, images.shape[2] * images.shape[3])
+    rows += bias[: rows.shape[1]]
 
 
 def _fill(grid: Array, images: Array) -> None:
@@ -183,7 +187,6 @@ class _Columns:
         (s, t), (d, e), (height, width) = geometry.stride, geometry.dilation, geometry.output(*x.shape[1:3])
         (top, left), (n, H, W, _) = geometry.before, x.shape
         groups, kh, kw, channels, _ = kernels.shape
-        self.sizes = height, width
         if geometry.one_to_one and groups == 1:  # the images are what the windows see
             self.windows = x.reshape(1, n, -1, channels)
             return
@@ -195,11 +198,13 @@ class _Columns:
         seen = strided(padded, shape, (channels, image, s * row, t * pixel, d * row, e * pixel, 1))
         self.windows = _copied(seen, kw * channels < SHORT)
 
-    def times(self, kernels: Array, out: Array) -> None:
+    def times(self, kernels: Array, bias: Array | None, out: Array) -> None:
         """See _Windows."""
         groups, images, places, _ = self.windows.shape
         products = out.reshape(images, places, groups, -1).transpose(2, 0, 1, 3)
         np.matmul(self.windows, kernels.reshape(groups, 1, -1, kernels.shape[4]), out=products)
+        if bias is not None:
+            _add_bias(out, bias)
 
     def against(self, g: Array) -> Array:
         """See _Windows."""

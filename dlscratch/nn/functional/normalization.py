@@ -90,13 +90,15 @@ def _images(rows: Array, x: Array) -> Array:
 
 def _wide(values: Array, rows: Array) -> Array:
     """(C,) repeated for each place in a row."""
-    return np.tile(values, rows.shape[1] // max(1, values.size))
+    wide = np.empty_like(values, shape=(rows.shape[1] // max(1, values.size), values.size))
+    wide[...] = values
+    return wide.reshape(-1)
 
 
 def _sum(rows: Array, channels: int, times: Array | None = None) -> Any:
     """The sum (C,) of each channel, or of the products with other rows."""
-    total = np.sum(rows, 0) if times is None else np.einsum("rc,rc->c", rows, times)
-    return np.sum(total.reshape(-1, channels), 0)
+    total = np.add.reduce(rows, 0) if times is None else np.einsum("rc,rc->c", rows, times)
+    return np.add.reduce(total.reshape(-1, channels), 0)
 
 
 def _computed(rows: Array, *steps: tuple[np.ufunc, Array]) -> Array:
@@ -125,7 +127,7 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
         return n, mean, _sum(d, channels, d)
 
     here = [_together(half) for half in in_halves(_each_block(moments, rows))]
-    n, mean, squares = _together([(n, *each) for n, *found in here for each in both(np.stack(found))])
+    n, mean, squares = _together([(n, *each) for n, *found in here for each in both(np.array(found))])
     return mean, squares / n
 
 
@@ -159,8 +161,8 @@ class _Sums:
         channels, x, g = self.mean.size, self.rows[part], g[part]
         total = _sum(g, channels)
         if self.near:
-            return np.stack([total, _sum(g, channels, x) - self.mean * total])
-        return np.stack([total, _sum(g, channels, x - _wide(self.mean, x))])
+            return np.array([total, _sum(g, channels, x) - self.mean * total])
+        return np.array([total, _sum(g, channels, x - _wide(self.mean, x))])
 
 
 def _near(mean: Array, var: Array) -> bool:
