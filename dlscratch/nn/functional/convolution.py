@@ -118,7 +118,7 @@ class _Rows:
     """
 
     def __init__(self, x: Array, kernels: Array, geometry: Geometry) -> None:
-        (kh, kw), (top, left), (_, height, width, channels) = geometry.kernel, geometry.before, x.shape
+        (kh, kw), (top, left), channels = geometry.kernel, geometry.before, x.shape[3]
         self.grid = len(x), *_grid(x, geometry)
         self.kernel, self.down = geometry.kernel, geometry.dilation[0] * self.grid[2]
         self.places, first = math.prod(self.grid), top * self.grid[2] + left
