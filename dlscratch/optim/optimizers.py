@@ -33,7 +33,8 @@ class Optimizer:
     """What all optimizers share: the parameters, the pieces they are cut into, and saving the state.
 
     `parameters` is a dict of names to tensors (a model's `named_parameters()`) or an iterable of tensors, which are
-    then named by position. `buffers` names the arrays that a method keeps for each parameter.
+    then named by position. `buffers` names the arrays that a method keeps for each parameter. The values of small
+    parameters move into common memory when the optimizer is made: a view of their `data` from before stays behind.
     """
 
     buffers: tuple[str, ...] = ()
@@ -57,10 +58,9 @@ class Optimizer:
             for ready in pack.ready(self.steps):
                 for name in ready.named:
                     self.steps[name] += 1
-                p, g, copied = ready.gather()
+                p, g = ready.gather()
                 self._update_blocks(self.steps[name], p, g, list(ready.state.values()))
-                if copied:
-                    ready.scatter(p)
+                ready.scatter()
 
     def _update_blocks(self, step: int, p: Array, g: Array, state: list[Array]) -> None:
         if p.dtype not in self._scratch:

@@ -1,12 +1,13 @@
 """Which parameters an optimizer updates together: the small ones as one flat array, so that a bias costs no calls.
 
 A call of NumPy on ten numbers takes as long as on a thousand, an update makes about ten calls for each parameter, and
-a network has many small ones. So those are copied side by side, updated at once, and copied back.
+a network has many small ones. So the values of those move into one array, in which they lie side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from dlscratch.backend import Array
 from dlscratch.errors import UsageError
 
 BLOCK = 131072  # elements: parameter, gradient, two states and scratch in float32 are 2.6 MB, the size of a cache
-SMALL = 16384  # elements up to which it is cheaper to copy a parameter and its gradient than to update it alone
+SMALL = 16384  # elements up to which it is cheaper to copy a gradient than to update its parameter alone
 CLEARED = 32  # updates from one clearing of faded numbers to the next
 VELOCITIES = {"momentum_buffer", "gradient_sum", "grad_avg"}  # states that fade away where the gradient is 0
 SQUARES = {"square_avg", "square_sum"}  # so do these, but more slowly
@@ -32,11 +33,30 @@ class Pack:
         self.state = state
         ends = np.cumsum([x.size for x in named.values()]).tolist()
         self.slices = {name: slice(end - x.size, end) for (name, x), end in zip(named.items(), ends, strict=True)}
-        self._copies: tuple[Array, Array] | None = None
+        self._flat: tuple[Array, Array] | None = None  # memory for all parameters and for all gradients
+        self._values: dict[str, Array] = {}  # each parameter's part of it, in its shape
+        self._gradients: dict[str, Array] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy finds its own memory."""
+        return {**self.__dict__, "_flat": None}
+
+    def settle(self) -> None:
+        """Move the parameters' values side by side. Whoever changes where they are later is only slower."""
+        self._flat = _zeros(self.named), _zeros(self.named)
+        for name, tensor in self.named.items():
+            values, gradients = (shaped(each[self.slices[name]], self._like(name)) for each in self._flat)
+            values[...] = tensor._array
+            tensor._array = self._values[name] = values
+            self._gradients[name] = gradients
 
     def view(self, buffer: str, name: str) -> Array:
         """One parameter's part of a state, in its shape."""
-        return shaped(self.state[buffer][self.slices[name]], self.named[name]._array)
+        return shaped(self.state[buffer][self.slices[name]], self._like(name))
+
+    def _like(self, name: str) -> Array:
+        """An array with the shape of a parameter, and the order of memory in which all of its numbers are kept here."""
+        return self._values.get(name, self.named[name]._array)
 
     def ready(self, steps: dict[str, int]) -> Iterator[Pack]:
         """What can be updated together now: all, if all have a gradient and as many updates; else one by one."""
@@ -48,23 +68,27 @@ class Pack:
             part = self.slices[name]
             yield Pack({name: self.named[name]}, {buffer: x[part] for buffer, x in self.state.items()})
 
-    def gather(self) -> tuple[Array, Array, bool]:
-        """All parameters and all gradients, each as one flat array, and whether these are copies."""
-        parameters = [x._mutate() for x in self.named.values()]
-        gradients = [flat(x.grad, x._array) for x in self.named.values() if x.grad is not None]
-        if len(parameters) == 1 and parameters[0].flags.forc:
-            return flat(parameters[0], parameters[0]), gradients[0], False
-        if self._copies is None:
-            self._copies = _zeros(self.named), _zeros(self.named)
-        p, g = self._copies
-        np.concatenate([flat(x, x) for x in parameters], out=p)
-        np.concatenate(gradients, out=g)
-        return p, g, True
-
-    def scatter(self, p: Array) -> None:
-        """Copy p back into the parameters."""
+    def gather(self) -> tuple[Array, Array]:
+        """All parameters and all gradients, each as one flat array. Call `scatter` when they are updated."""
+        if self._flat is None and len(self.named) == 1:
+            [tensor] = self.named.values()
+            if tensor._array.flags.forc and tensor.grad is not None:
+                return flat(tensor._mutate(), tensor._array), flat(tensor.grad, tensor._array)
+        if self._flat is None:
+            self.settle()
+        assert self._flat is not None
         for name, tensor in self.named.items():
-            tensor._array[...] = shaped(p[self.slices[name]], tensor._array)
+            if tensor._mutate() is not self._values[name]:
+                self._values[name][...] = tensor._array
+            self._gradients[name][...] = tensor.grad
+        return self._flat
+
+    def scatter(self) -> None:
+        """Copy values back to parameters that are not where `settle` moved them."""
+        for name, values in self._values.items():
+            array = self.named[name]._array
+            if array is not values:
+                array[...] = values
 
 
 def flat(x: Array, like: Array) -> Array:
@@ -112,7 +136,11 @@ def packed(parameters: dict[str, Tensor], buffers: tuple[str, ...]) -> list[Pack
             members.append(filling[tensor.dtype])
         else:
             pack[name] = tensor
-    return [Pack(named, {buffer: _zeros(named) for buffer in buffers}) for named in members]
+    packs = [Pack(named, {buffer: _zeros(named) for buffer in buffers}) for named in members]
+    for each in packs:
+        if len(each.named) > 1:
+            each.settle()
+    return packs
 
 
 def _size(named: dict[str, Tensor]) -> int:
