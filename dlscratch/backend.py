@@ -49,7 +49,10 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     independent streams, and adding a purpose never shifts the numbers of another.
     """
     words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in purpose]
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, *words])))
+    entropy: Any = [seed, *words]
+    if min(entropy) >= 0 and max(entropy) < 2**32:
+        entropy = np.array(entropy, np.uint32)  # as NumPy does with the list, in more time
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 
 def generator_state(rng: np.random.Generator) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -56,3 +57,10 @@ def test_limits_of_threads_nest_and_end():
             assert backend.thread_count() == backend.cpu_count()
         assert backend.thread_count() == 3
     assert backend.thread_count() == all_of_them
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**32, 2**80])
+def test_a_generator_is_numpys_of_the_seed_and_the_purposes(seed):
+    words = [seed, zlib.crc32(b"dropout"), 3]
+    expected = np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
+    np.testing.assert_array_equal(backend.generator(seed, "dropout", 3).random(5), expected.random(5))

@@ -36,13 +36,17 @@ class Node:
 
     def __init__(self, name: str, value: Array, operands: tuple[Any, ...], rules: list[Rule | None]) -> None:
         self.name, self.shape, self.dtype, self.number = name, value.shape, value.dtype, next(_numbers)
-        tensors = [x if isinstance(x, Tensor) else None for x in operands]
-        self.sources = [None if x is None else x._node or x for x in tensors]
-        wanted = [x is not None and x.requires_grad for x in tensors]
-        if True in wanted[len(rules) :]:
-            raise GradientError(f"<{name}> returned {len(rules)} rules, but operand {len(rules) + 1} wants a gradient")
-        self.rules = [rule if want else None for want, rule in zip(wanted, rules, strict=False)]
-        self.versions = [(x._version, x._version[0]) for x in tensors if x is not None]
+        self.sources: list[Node | Tensor | None] = [None] * len(operands)
+        self.rules: list[Rule | None] = [None] * len(operands)
+        self.versions: list[tuple[list[int], int]] = []
+        for i, x in enumerate(operands):
+            if isinstance(x, Tensor):
+                self.sources[i] = x._node or x
+                self.versions.append((x._version, x._version[0]))
+                if x.requires_grad:
+                    if i >= len(rules):
+                        raise GradientError(f"<{name}> returned {i} rules, but operand {i + 1} wants a gradient")
+                    self.rules[i] = rules[i]
 
 
 class Tensor:
@@ -181,10 +185,10 @@ def wrap(array: Array, operands: tuple[Any, ...] = (), node: Node | None = None)
     """A tensor that takes an array over without a copy; a view of an operand counts changes together with it."""
     tensor = Tensor.__new__(Tensor)
     tensor._array, tensor._node, tensor.requires_grad = array, node, node is not None
-    tensor.grad = tensor.name = None
-    old = [x for x in operands if isinstance(x, Tensor) and (array is x._array or array.base is not None)]
-    seen = [x for x in old if np.may_share_memory(array, x._array)]
-    tensor._version = seen[0]._version if seen else [0]
+    tensor.grad, tensor.name, tensor._version = None, None, [0]
+    for x in reversed(operands):
+        if isinstance(x, Tensor) and (array is x._array or array.base is not None):
+            tensor._version = x._version if np.may_share_memory(array, x._array) else tensor._version
     if node is not None:
         node.versions.append((tensor._version, tensor._version[0]))  # rules may need the result, too
     return tensor
@@ -210,21 +214,19 @@ def op(*samples: Any) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Tensor]:
         known = inspect.signature(function).parameters.values()
         names = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]  # of the arrays
-        variadic = not names
         free = [p.replace(kind=p.POSITIONAL_OR_KEYWORD, default=None) for p in known if p.kind is p.KEYWORD_ONLY]
         loose = inspect.Signature([p for p in known if p.name in names] + free)  # options by position, arrays by name
         title = function.__name__.title().replace("_", "")
 
         @functools.wraps(function)
         def apply(*operands: Any, **options: Any) -> Tensor:
-            if variadic:
+            if not names:  # any number of arrays
                 operands = tuple(operands[0]) if isinstance(operands[0], list | tuple) else operands
             elif len(operands) > len(names) or (options and not options.keys().isdisjoint(names)):
                 options = dict(loose.bind(*operands, **options).arguments)
                 operands = tuple([options.pop(name, None) for name in names])
-            tensors = [x for x in operands if isinstance(x, Tensor)]
-            recording = _recording.get() and True in [x.requires_grad for x in tensors]
-            arrays = [x._array if isinstance(x, Tensor) else _plain(x, recording, tensors) for x in operands]
+            recording = _recording.get() and True in [isinstance(x, Tensor) and x.requires_grad for x in operands]
+            arrays = [x._array if isinstance(x, Tensor) else _plain(x, recording, operands) for x in operands]
             try:
                 value, *rules = function(*arrays, **options)
             except (ValueError, IndexError) as error:
@@ -239,10 +241,9 @@ def op(*samples: Any) -> Callable[[Callable[..., Any]], Callable[..., Tensor]]:
     return decorate
 
 
-def _plain(operand: Any, recording: bool, tensors: list[Tensor]) -> Any:
-    """An operand that is no tensor. Beside one, a Python number takes on its dtype; an array that a graph will hold
-    is copied, since its owner may change it.
-    """
-    if operand is None or (tensors and isinstance(operand, int | float | np.generic)):
+def _plain(operand: Any, recording: bool, operands: tuple[Any, ...]) -> Any:
+    """An operand that is no tensor: a number beside one takes on its dtype, an array that a graph holds is copied."""
+    number = isinstance(operand, int | float | np.generic)
+    if operand is None or (number and any(isinstance(x, Tensor) for x in operands)):
         return operand.item() if isinstance(operand, np.generic) else operand
     return as_array(operand) if recording or not hasattr(operand, "dtype") else operand

@@ -31,8 +31,10 @@ def relu(x: Array, *, overwrite: bool = False) -> Any:
     y = np.maximum(x, 0, out=x if overwrite else None)
 
     def dx(g: Array) -> Array:
+        if g.size <= NEAR:
+            return np.multiply(y > 0, g)
         d = np.empty_like(g)
-        for part in even_parts(len(g), g.size // len(g), NEAR) if g.size > NEAR else [...]:
+        for part in even_parts(len(g), g.size // len(g), NEAR):
             d[part] = y[part] > 0
             d[part] *= g[part]
         return d
