@@ -97,11 +97,17 @@ def check_indices(indices: Any, count: int, what: str) -> Any:
     """The indices themselves; ValueError unless they are integers from 0 to count − 1."""
     if indices.dtype.kind not in "iu":
         raise ValueError(f"expected integers that each name a {what}, got dtype {indices.dtype}")
-    flat = indices.reshape(-1)
-    if indices.size and not (np.minimum.reduce(flat) >= 0 and np.maximum.reduce(flat) < count):
-        wrong = next(int(i) for i in flat if not 0 <= i < count)
+    if not are_indices(indices, count):
+        wrong = next(int(i) for i in indices.reshape(-1) if not 0 <= i < count)
         raise ValueError(f"index {wrong} names no {what}: there are {count}, from 0 to {count - 1}")
     return indices
+
+
+def are_indices(x: Array, count: int) -> bool:
+    """Whether all are integers from 0 to count − 1; read without a sign, one below 0 is larger than any count."""
+    if x.dtype.kind not in "iu" or not x.size:
+        return x.dtype.kind in "iu"
+    return bool(np.maximum.reduce(x.view(f"u{x.itemsize}"), None) < count)
 
 
 @op(sample((3, 4), p=0.4, rng=0))

@@ -9,7 +9,7 @@ import numpy as np
 from dlscratch.autograd import op, sample
 from dlscratch.autograd.engine import Rule
 from dlscratch.backend import Array
-from dlscratch.nn.functional.dense import check_indices
+from dlscratch.nn.functional.dense import are_indices, check_indices
 from dlscratch.nn.functional.special import logistic
 
 Reduction = Literal["mean", "sum", "none"]
@@ -42,30 +42,26 @@ def cross_entropy(
     e, each = np.exp(rows), np.arange(len(t))
     sums = np.add.reduce(e, 1)
     log_sums = np.log(sums)
-    certain = (1 - label_smoothing) * w  # the weight of the target class; the others are in `spread`
+    certain = everything = (1 - label_smoothing) * w  # the weight of the target class, and of all classes together
     losses = certain * (log_sums - rows[each, t])
-    spread = _spread(rows, target.reshape(-1) != ignore_index, weight, label_smoothing) if label_smoothing else None
-    if spread is not None:
-        losses += np.sum(spread * (log_sums[:, None] - rows), 1)
+    if label_smoothing:
+        spread = label_smoothing / rows.shape[1] * (1 if weight is None else weight.astype(rows.dtype))
+        whole = label_smoothing if weight is None else np.add.reduce(spread)
+        kept = 1 if isinstance(w, int) else (target.reshape(-1) != ignore_index).astype(rows.dtype)
+        losses += kept * (whole * log_sums - np.add.reduce(spread * rows, 1))
+        everything = certain + kept * whole
     value, share = _reduce(losses, reduction, total, target.shape)
 
     def dx(g: Array) -> Array:
         """The probabilities less the targets, by the share of each row in the result."""
         g = share(g)
-        everything = certain if spread is None else certain + np.sum(spread, 1)
         d = e * (g * everything / sums)[:, None]
         d[each, t] -= g * certain
-        if spread is not None:
-            d -= spread * np.expand_dims(g, -1)
+        if label_smoothing:
+            d -= (g * kept)[..., None] * spread
         return _class_axis_back(d, x.shape)
 
     return value, dx
-
-
-def _spread(rows: Array, kept: Array, weight: Array | None, amount: float) -> Array:
-    """The part of each row's target distribution that label smoothing gives to all classes."""
-    spread = np.full_like(rows, amount / rows.shape[1]) * kept[:, None]
-    return spread if weight is None else spread * weight.astype(rows.dtype)
 
 
 @op(sample((5, 4), CLASSES), sample((5, 4), CLASSES, weight=WEIGHT, ignore_index=0, reduction="sum"))
@@ -98,10 +94,9 @@ def _class_rows(x: Array, target: Array, weight: Array | None, ignore_index: int
     rows = x if x.ndim == 2 else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
     rows = rows.copy(order="F") if rows.shape[1] < 64 else rows
     t = target.reshape(-1)
-    ignored = None if ignore_index < 0 and t.size and np.minimum.reduce(t) >= 0 else t == ignore_index
-    if weight is None and (ignored is None or not ignored.any()):
-        return rows, check_indices(t, x.shape[1], "class"), 1, len(t)
-    ignored = t == ignore_index if ignored is None else ignored
+    if weight is None and ignore_index < 0 and are_indices(t, x.shape[1]):
+        return rows, t, 1, len(t)
+    ignored = t == ignore_index
     t = check_indices(np.where(ignored, 0, t), x.shape[1], "class")
     w = np.where(ignored, 0, np.ones_like(rows[:, 0]) if weight is None else weight.astype(x.dtype)[t])
     return rows, t, w, np.sum(w)
@@ -116,9 +111,9 @@ def _reduce(losses: Array, reduction: Reduction, total: Any, shape: tuple[int, .
     """The reduced losses, and the rule that turns the gradient of that into one for each, or for all."""
     if reduction == "mean":
         total = total or 1  # nothing counted: 0 / 1
-        return np.sum(losses) / total, lambda g: g / total
+        return np.add.reduce(losses, None) / total, lambda g: g / total
     if reduction == "sum":
-        return np.sum(losses), lambda g: g
+        return np.add.reduce(losses, None), lambda g: g
     if reduction == "none":
         return losses.reshape(shape), lambda g: g.reshape(losses.shape)
     raise ValueError(f'reduction is {reduction!r}; expected "mean", "sum" or "none"')
