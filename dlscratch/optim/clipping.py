@@ -48,7 +48,7 @@ def sum_of_squares(x: Array) -> float:
     total = 0.0
     for start in range(0, flat.size, DOT):
         part = flat[start : start + DOT]
-        total += float(np.dot(part, part))
+        total += float(part.dot(part))
     if x.dtype.itemsize < 8 and not 1e-30 < total < math.inf:
         total = float(np.sum(np.square(flat, dtype=np.float64)))
     return total

@@ -190,9 +190,10 @@ class _Run:
     def _norm(self, loss: float, before: list[dict[str, Array]]) -> float:
         """The norm of all gradients, if these and the loss are finite."""
         squares = {name: sum_of_squares(p.grad) for name, p in self.optimizer.parameters.items() if p.grad is not None}
-        bad = [name for name, total in squares.items() if not math.isfinite(total)]
-        if math.isfinite(loss) and not bad:
-            return math.sqrt(math.fsum(squares.values()))
+        total = math.fsum(squares.values())
+        if math.isfinite(loss) and math.isfinite(total):
+            return math.sqrt(total)
+        bad = [name for name, square in squares.items() if not math.isfinite(square)]
         for buffers, old in zip(self.buffers, before, strict=True):
             buffers.update(old)
         state = self.state

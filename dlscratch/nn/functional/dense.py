@@ -105,9 +105,9 @@ def check_indices(indices: Any, count: int, what: str) -> Any:
 
 def are_indices(x: Array, count: int) -> bool:
     """Whether all are integers from 0 to count − 1; read without a sign, one below 0 is larger than any count."""
-    if x.dtype.kind not in "iu" or not x.size:
-        return x.dtype.kind in "iu"
-    return bool(np.maximum.reduce(x.view(f"u{x.itemsize}"), None) < count)
+    if x.dtype.kind not in "iu":
+        return False
+    return not x.size or bool(np.maximum.reduce(x.view(f"u{x.itemsize}"), None) < count)
 
 
 @op(sample((3, 4), p=0.4, rng=0))
