@@ -131,6 +131,10 @@ def dropout(x: Array, *, p: float = 0.5, rng: np.random.Generator | int) -> Any:
 
 def _random16(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Random numbers of 16 bits: each that the generator draws is four of them."""
-    count = math.prod(shape)
-    drawn = rng.integers(0, 2**64, -(-count // 4), np.uint64).astype("<u8", copy=False)
-    return drawn.view("<u2")[:count].reshape(shape)
+    count, bits = math.prod(shape), rng.bit_generator
+    words = -(-count // 4)
+    if isinstance(bits, np.random.PCG64):
+        drawn = bits.random_raw(words)  # what `integers` gives, in half the time
+    else:
+        drawn = rng.integers(0, 2**64, words, np.uint64)
+    return drawn.astype("<u8", copy=False).view("<u2")[:count].reshape(shape)
