@@ -64,3 +64,14 @@ def test_a_generator_is_numpys_of_the_seed_and_the_purposes(seed):
     words = [seed, zlib.crc32(b"dropout"), 3]
     expected = np.random.Generator(np.random.PCG64(np.random.SeedSequence(words)))
     np.testing.assert_array_equal(backend.generator(seed, "dropout", 3).random(5), expected.random(5))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_scratch_begins_on_a_line_of_the_cache_and_is_the_same_again(dtype: str) -> None:
+    like = np.zeros(3, dtype)
+    first = backend.scratch("tested", (1001, 3), like)
+    again = backend.scratch("tested", (50, 3), like)
+    assert first.ctypes.data % backend.LINE == 0
+    assert np.shares_memory(first, again)
+    assert first.shape == (1001, 3)
+    assert first.dtype == like.dtype

@@ -204,3 +204,14 @@ def test_a_convolution_of_no_images(kernel):
     y.backward(np.ones(y.shape))
     assert (y.shape, x.grad.shape) == ((0, 4, 6 - kernel, 6 - kernel), (0, 8, 5, 5))
     assert not w.grad.any()
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (70, 1000), (65, 4, 16, 17), (2**17 + 3,)])
+def test_relu_gives_its_gradient_where_its_result_is_positive(shape: tuple[int, ...]) -> None:
+    """Also where it is computed part by part, and for images whose channels lie last in memory."""
+    rng = np.random.default_rng(0)
+    order = (0, *range(2, len(shape)), 1) if len(shape) > 2 else range(len(shape))
+    values = rng.standard_normal([shape[axis] for axis in order], np.float32).transpose(np.argsort(order))
+    x, g = Tensor(values, requires_grad=True), rng.standard_normal(shape, np.float32)
+    F.relu(x).backward(g)
+    np.testing.assert_array_equal(x.grad, np.where(values > 0, g, np.float32(0)))

@@ -12,7 +12,7 @@ from dlscratch.backend import Array
 from dlscratch.crew import even_parts
 from dlscratch.nn.functional.special import logistic, normal_cdf
 
-NEAR = 2**16  # numbers of a part that is written and read again while it is in a cache
+NEAR = 2**16  # numbers that stay in a cache, together with as many others, from one call to the next
 ROWS = sample((3, 4))
 TAILS = sample((3, 4), low=-30, high=30)
 
@@ -33,7 +33,7 @@ def relu(x: Array, *, overwrite: bool = False) -> Any:
     def dx(g: Array) -> Array:
         if g.size <= NEAR:
             return np.multiply(y > 0, g)
-        d = np.empty_like(g)
+        d = np.empty_like(g)  # part by part, for it is written, read and written again
         for part in even_parts(len(g), g.size // len(g), NEAR):
             d[part] = y[part] > 0
             d[part] *= g[part]
