@@ -50,8 +50,8 @@ def generator(seed: int, *purpose: str | int) -> np.random.Generator:
     """
     words = [part if isinstance(part, int) else zlib.crc32(part.encode()) for part in purpose]
     entropy: Any = [seed, *words]
-    if min(entropy) >= 0 and max(entropy) < 2**32:
-        entropy = np.array(entropy, np.uint32)  # as NumPy does with the list, in more time
+    if all(isinstance(word, int) and 0 <= word < 2**32 for word in entropy):
+        entropy = np.array(entropy, np.uint32)  # what NumPy makes of the list, more slowly
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 

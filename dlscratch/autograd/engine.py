@@ -45,7 +45,7 @@ class Node:
                 self.versions.append((x._version, x._version[0]))
                 if x.requires_grad:
                     if i >= len(rules):
-                        raise GradientError(f"<{name}> returned {i} rules, but operand {i + 1} wants a gradient")
+                        raise GradientError(f"<{name}> gave {len(rules)} rules, but operand {i + 1} wants a gradient")
                     self.rules[i] = rules[i]
 
 

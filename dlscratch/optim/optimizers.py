@@ -34,7 +34,8 @@ class Optimizer:
 
     `parameters` is a dict of names to tensors (a model's `named_parameters()`) or an iterable of tensors, which are
     then named by position. `buffers` names the arrays that a method keeps for each parameter. The values of small
-    parameters move into common memory when the optimizer is made: a view of their `data` from before stays behind.
+    parameters move into common memory when the optimizer is made: a view of their `data`, or a `detach()`, from before
+    stays behind.
     """
 
     buffers: tuple[str, ...] = ()

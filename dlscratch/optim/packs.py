@@ -28,35 +28,36 @@ Parameters = Mapping[str, Tensor] | Iterable[Tensor]
 class Pack:
     """Parameters that are updated together; `state[buffer]` is one flat array for all of them."""
 
-    def __init__(self, named: dict[str, Tensor], state: dict[str, Array]) -> None:
+    def __init__(
+        self, named: dict[str, Tensor], state: dict[str, Array], turned: dict[str, bool] | None = None
+    ) -> None:
         self.named = named
         self.state = state
+        self.turned = turned or {name: x._array.flags.fnc for name, x in named.items()}  # kept here in Fortran's order
         ends = np.cumsum([x.size for x in named.values()]).tolist()
         self.slices = {name: slice(end - x.size, end) for (name, x), end in zip(named.items(), ends, strict=True)}
         self._flat: tuple[Array, Array] | None = None  # memory for all parameters and for all gradients
         self._values: dict[str, Array] = {}  # each parameter's part of it, in its shape
-        self._gradients: dict[str, Array] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy finds its own memory."""
-        return {**self.__dict__, "_flat": None}
+        return {**self.__dict__, "_flat": None, "_values": {}}
 
     def settle(self) -> None:
         """Move the parameters' values side by side. Whoever changes where they are later is only slower."""
         self._flat = _zeros(self.named), _zeros(self.named)
         for name, tensor in self.named.items():
-            values, gradients = (shaped(each[self.slices[name]], self._like(name)) for each in self._flat)
+            values = self._part(self._flat[0], name)
             values[...] = tensor._array
             tensor._array = self._values[name] = values
-            self._gradients[name] = gradients
 
     def view(self, buffer: str, name: str) -> Array:
         """One parameter's part of a state, in its shape."""
-        return shaped(self.state[buffer][self.slices[name]], self._like(name))
+        return self._part(self.state[buffer], name)
 
-    def _like(self, name: str) -> Array:
-        """An array with the shape of a parameter, and the order of memory in which all of its numbers are kept here."""
-        return self._values.get(name, self.named[name]._array)
+    def _part(self, numbers: Array, name: str) -> Array:
+        part, shape = numbers[self.slices[name]], self.named[name].shape
+        return part.reshape(shape[::-1]).T if self.turned[name] else part.reshape(shape)
 
     def ready(self, steps: dict[str, int]) -> Iterator[Pack]:
         """What can be updated together now: all, if all have a gradient and as many updates; else one by one."""
@@ -66,13 +67,15 @@ class Pack:
             return
         for name in with_gradient:
             part = self.slices[name]
-            yield Pack({name: self.named[name]}, {buffer: x[part] for buffer, x in self.state.items()})
+            state = {buffer: x[part] for buffer, x in self.state.items()}
+            yield Pack({name: self.named[name]}, state, {name: self.turned[name]})
 
     def gather(self) -> tuple[Array, Array]:
         """All parameters and all gradients, each as one flat array. Call `scatter` when they are updated."""
         if self._flat is None and len(self.named) == 1:
-            [tensor] = self.named.values()
-            if tensor._array.flags.forc and tensor.grad is not None:
+            [(name, tensor)] = self.named.items()
+            flags = tensor._array.flags
+            if flags.forc and flags.fnc == self.turned[name] and tensor.grad is not None:
                 return flat(tensor._mutate(), tensor._array), flat(tensor.grad, tensor._array)
         if self._flat is None:
             self.settle()
@@ -80,7 +83,8 @@ class Pack:
         for name, tensor in self.named.items():
             if tensor._mutate() is not self._values[name]:
                 self._values[name][...] = tensor._array
-            self._gradients[name][...] = tensor.grad
+        gradients = [flat(x.grad, self._values[name]) for name, x in self.named.items() if x.grad is not None]
+        np.concatenate(gradients, out=self._flat[1])
         return self._flat
 
     def scatter(self) -> None:
@@ -94,11 +98,6 @@ class Pack:
 def flat(x: Array, like: Array) -> Array:
     """The elements of x in the order in which `like` has them in memory: without a copy, if x has the same."""
     return x.T.reshape(-1) if like.flags.fnc else x.reshape(-1)
-
-
-def shaped(elements: Array, like: Array) -> Array:
-    """What `flat` undoes: a view in `like`'s shape."""
-    return elements.reshape(like.T.shape).T if like.flags.fnc else elements.reshape(like.shape)
 
 
 def clear_faded(buffer: str, state: Array, eps: float, scratch: Array) -> None:

@@ -206,12 +206,32 @@ def test_a_convolution_of_no_images(kernel):
     assert not w.grad.any()
 
 
+@pytest.mark.parametrize("order", "CFK")
 @pytest.mark.parametrize("shape", [(3, 5), (70, 1000), (65, 4, 16, 17), (2**17 + 3,)])
-def test_relu_gives_its_gradient_where_its_result_is_positive(shape: tuple[int, ...]) -> None:
-    """Also where it is computed part by part, and for images whose channels lie last in memory."""
+def test_relu_gives_its_gradient_where_its_result_is_positive(shape, order):
+    """Also where it is computed part by part, in any order of memory (K: images with their channels last)."""
     rng = np.random.default_rng(0)
-    order = (0, *range(2, len(shape)), 1) if len(shape) > 2 else range(len(shape))
-    values = rng.standard_normal([shape[axis] for axis in order], np.float32).transpose(np.argsort(order))
-    x, g = Tensor(values, requires_grad=True), rng.standard_normal(shape, np.float32)
+    values, g = rng.standard_normal((2, *shape), np.float32)
+    stored = np.moveaxis(np.moveaxis(values, 1, -1).copy(), -1, 1) if order == "K" and len(shape) > 2 else values
+    x = Tensor(stored.copy(order=order), requires_grad=True)
     F.relu(x).backward(g)
     np.testing.assert_array_equal(x.grad, np.where(values > 0, g, np.float32(0)))
+
+
+NARROW = [(np.int8, 300), (np.int16, 70000)]
+
+
+@pytest.mark.parametrize(("dtype", "count"), NARROW)
+def test_an_index_below_0_is_refused_or_ignored_also_in_a_narrow_dtype(dtype, count):
+    with pytest.raises(ShapeError, match="index -1"):
+        F.embedding(Tensor(np.zeros((count, 2))), np.array([3, -1], dtype))
+    x = Tensor(np.zeros((2, count)))
+    with pytest.raises(ShapeError, match="index -1"):
+        F.cross_entropy(x, np.array([3, -1], dtype))
+    losses = F.cross_entropy(x, np.array([3, -100], dtype), reduction="none")
+    np.testing.assert_allclose(losses.data, [np.log(count), 0])
+
+
+def test_indices_may_lie_in_another_order_of_bytes():
+    w = Tensor(np.arange(8.0).reshape(4, 2))
+    np.testing.assert_array_equal(F.embedding(w, np.array([3, 1], ">i4")).data, w.data[[3, 1]])

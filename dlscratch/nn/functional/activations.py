@@ -33,10 +33,11 @@ def relu(x: Array, *, overwrite: bool = False) -> Any:
     def dx(g: Array) -> Array:
         if g.size <= NEAR:
             return np.multiply(y > 0, g)
-        d = np.empty_like(g)  # part by part, for it is written, read and written again
-        for part in even_parts(len(g), g.size // len(g), NEAR):
-            d[part] = y[part] > 0
-            d[part] *= g[part]
+        d = np.empty_like(g)
+        D, Y, G = (each.T if g.flags.fnc else each for each in (d, y, g))  # so that a part lies in one stretch
+        for part in even_parts(len(G), G.size // len(G), NEAR):  # it is written, read and written again
+            D[part] = Y[part] > 0
+            D[part] *= G[part]
         return d
 
     return y, dx

@@ -81,7 +81,7 @@ def _correlate(x: Array, kernels: Array, geometry: Geometry, bias: Array | None 
     dtype = np.result_type(x, kernels)
     x, kernels = x.astype(dtype, copy=False), kernels.astype(dtype, copy=False)
     y = np.empty_like(x, shape=(len(x), height, width, _outputs(kernels)))
-    added = None if bias is None else np.tile(bias, max(width, _grid(x, geometry)[1]))
+    added = None if bias is None else np.tile(bias, _grid(x, geometry)[1])
 
     def compute(part: slice, windows: _Windows) -> None:
         windows.times(kernels, added, y[part])

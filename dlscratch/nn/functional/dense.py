@@ -104,10 +104,11 @@ def check_indices(indices: Any, count: int, what: str) -> Any:
 
 
 def are_indices(x: Array, count: int) -> bool:
-    """Whether all are integers from 0 to count − 1; read without a sign, one below 0 is larger than any count."""
+    """Whether all are integers from 0 to count − 1; read without a sign, one below 0 is larger than its dtype has."""
     if x.dtype.kind not in "iu":
         return False
-    return not x.size or bool(np.maximum.reduce(x.view(f"u{x.itemsize}"), None) < count)
+    unsigned = x.view(x.dtype.str.replace("i", "u"))
+    return not x.size or bool(np.maximum.reduce(unsigned, None) < min(count, np.iinfo(x.dtype).max + 1))
 
 
 @op(sample((3, 4), p=0.4, rng=0))

@@ -127,7 +127,7 @@ def _moments(rows: Array, channels: int) -> tuple[Array, Array]:
         return n, mean, _sum(d, channels, d)
 
     here = [_together(half) for half in in_halves(_each_block(moments, rows))]
-    n, mean, squares = _together([(n, *each) for n, *found in here for each in both(np.array(found))])
+    n, mean, squares = _together([(n, *each) for n, *found in here for each in both(np.stack(found))])
     return mean, squares / n
 
 
@@ -161,8 +161,8 @@ class _Sums:
         channels, x, g = self.mean.size, self.rows[part], g[part]
         total = _sum(g, channels)
         if self.near:
-            return np.array([total, _sum(g, channels, x) - self.mean * total])
-        return np.array([total, _sum(g, channels, x - _wide(self.mean, x))])
+            return np.stack([total, _sum(g, channels, x) - self.mean * total])
+        return np.stack([total, _sum(g, channels, x - _wide(self.mean, x))])
 
 
 def _near(mean: Array, var: Array) -> bool:
