@@ -31,11 +31,12 @@ def relu(x: Array, *, overwrite: bool = False) -> Any:
     y = np.maximum(x, 0, out=x if overwrite else None)
 
     def dx(g: Array) -> Array:
+        """g where y > 0; a large one in parts, which are written, read and written again while they are near."""
         if g.size <= NEAR:
             return np.multiply(y > 0, g)
         d = np.empty_like(g)
         D, Y, G = (each.T if g.flags.fnc else each for each in (d, y, g))  # so that a part lies in one stretch
-        for part in even_parts(len(G), G.size // len(G), NEAR):  # it is written, read and written again
+        for part in even_parts(len(G), G.size // len(G), NEAR):
             D[part] = Y[part] > 0
             D[part] *= G[part]
         return d

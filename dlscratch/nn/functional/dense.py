@@ -134,6 +134,6 @@ def _random16(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Random numbers of 16 bits: each that the generator draws is four of them."""
     count, bits = math.prod(shape), rng.bit_generator
     words = -(-count // 4)
-    quick = isinstance(bits, np.random.PCG64)  # whose own words are what `integers` gives in twice the time
+    quick = isinstance(bits, np.random.PCG64)  # `integers` would give the same words in twice the time
     drawn = bits.random_raw(words) if quick else rng.integers(0, 2**64, words, np.uint64)
     return drawn.astype("<u8", copy=False).view("<u2")[:count].reshape(shape)

@@ -37,7 +37,7 @@ def cross_entropy(
     Classes may have a weight (C,); the mean is then over the weights, too. `label_smoothing` mixes the target with the
     uniform distribution; rows whose target is `ignore_index` count for nothing (if all are, the mean is 0).
     """
-    rows, t, w, total = _class_rows(x, target, weight, ignore_index)
+    rows, t, w, kept, total = _class_rows(x, target, weight, ignore_index)
     rows = rows - np.maximum.reduce(rows, 1, keepdims=True)
     e, each = np.exp(rows), np.arange(len(t))
     sums = np.add.reduce(e, 1)
@@ -47,7 +47,6 @@ def cross_entropy(
     if label_smoothing:
         spread = label_smoothing / rows.shape[1] * (1 if weight is None else weight.astype(rows.dtype))
         whole = label_smoothing if weight is None else np.add.reduce(spread)
-        kept = 1 if isinstance(w, int) else (target.reshape(-1) != ignore_index).astype(rows.dtype)
         losses += kept * (whole * log_sums - np.add.reduce(spread * rows, 1))
         everything = certain + kept * whole
     value, share = _reduce(losses, reduction, total, target.shape)
@@ -69,7 +68,7 @@ def nll(
     x: Array, target: Array, *, weight: Array | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
 ) -> Any:
     """−x[target] for log-probabilities x (N, C, ...) and classes (N, ...); options as in cross_entropy."""
-    rows, t, w, total = _class_rows(x, target, weight, ignore_index)
+    rows, t, w, _, total = _class_rows(x, target, weight, ignore_index)
     each = np.arange(len(t))
     value, share = _reduce(-w * rows[each, t], reduction, total, target.shape)
 
@@ -81,10 +80,13 @@ def nll(
     return value, dx
 
 
-def _class_rows(x: Array, target: Array, weight: Array | None, ignore_index: int) -> tuple[Array, Array, Any, Any]:
-    """x as rows (M, C), its classes (M,), the weight of each row (or 1 for all), and the sum of the weights.
+def _class_rows(
+    x: Array, target: Array, weight: Array | None, ignore_index: int
+) -> tuple[Array, Array, Any, Any, Any]:
+    """x as rows (M, C), and of each row its class, its weight and whether it counts (1 or 0); the sum of the weights.
 
-    Ignored rows have weight 0. Rows of few classes are stored column by column: NumPy reduces them five times as fast.
+    Where all rows count alike, one 1 stands for all of them. Rows of few classes are stored column by column: NumPy
+    reduces them five times as fast.
     """
     if x.ndim < 2 or target.shape != x.shape[:1] + x.shape[2:]:
         expected = x.shape[:1] + x.shape[2:] if x.ndim > 1 else "(N,) and x of shape (N, C)"
@@ -95,11 +97,11 @@ def _class_rows(x: Array, target: Array, weight: Array | None, ignore_index: int
     rows = rows.copy(order="F") if rows.shape[1] < 64 else rows
     t = target.reshape(-1)
     if weight is None and ignore_index < 0 and are_indices(t, x.shape[1]):
-        return rows, t, 1, len(t)
+        return rows, t, 1, 1, len(t)
     ignored = t == ignore_index
     t = check_indices(np.where(ignored, 0, t), x.shape[1], "class")
     w = np.where(ignored, 0, np.ones_like(rows[:, 0]) if weight is None else weight.astype(x.dtype)[t])
-    return rows, t, w, np.sum(w)
+    return rows, t, w, (~ignored).astype(rows.dtype), np.sum(w)
 
 
 def _class_axis_back(d: Array, shape: tuple[int, ...]) -> Array:
